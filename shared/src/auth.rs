@@ -1,0 +1,168 @@
+//! Who calls: an API key becomes a tenant and what it may do there. No handler sees a tenant that did not come from here.
+//!
+//! A key is looked up in the process's cache, then in Redis, and where Redis is in trouble in Postgres, if this function has
+//! it. Scopes are part of the type that a handler asks for ([`Caller<Read>`]), so a route without one cannot be written.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+
+use crate::error::{Engine, Error, Result};
+use crate::grant::{Grant, Scope};
+use crate::ids::{ApiKey, KeyHash, TenantId};
+use crate::keys::{KeyRing, Lookup};
+use crate::settings::{Env, Secret, SettingError};
+use crate::tenants::Registry;
+use crate::timestamp;
+
+/// How long a process may believe what it looked up: a revoked key opens nothing after that (design, section 2).
+const CACHE_FOR: Duration = Duration::from_secs(5);
+/// Keys remembered, known and unknown ones: about 40 MB at most.
+const CACHE_SIZE: u64 = 100_000;
+/// Shortest operator token: anything shorter can be guessed.
+const MIN_OPERATOR_TOKEN: usize = 16;
+
+/// Checks keys and the operator's token.
+#[derive(Debug, Clone)]
+pub struct Authenticator {
+    ring: KeyRing,
+    registry: Option<Registry>,
+    operator: Option<Secret>,
+    cache: moka::future::Cache<KeyHash, Option<Arc<Grant>>>,
+}
+
+impl Authenticator {
+    /// Looks keys up in `ring`, and in `registry` (if there is one) when the ring cannot tell.
+    #[must_use]
+    pub fn new(ring: KeyRing, registry: Option<Registry>, operator: Option<Secret>) -> Self {
+        let cache = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_FOR).build();
+        Self { ring, registry, operator, cache }
+    }
+
+    /// The operator's token, if there is one.
+    ///
+    /// # Errors
+    /// [`SettingError`] for one that is too short.
+    pub fn operator_from_env(env: &Env) -> Result<Option<Secret>, SettingError> {
+        const NAME: &str = "LOGGERHUB_OPERATOR_TOKEN";
+        match env.optional(NAME) {
+            Some(token) if token.len() < MIN_OPERATOR_TOKEN => Err(SettingError::Unreadable { name: NAME, reason: format!("it has fewer than {MIN_OPERATOR_TOKEN} characters") }),
+            token => Ok(token.map(Secret::new)),
+        }
+    }
+
+    async fn grant(&self, headers: &HeaderMap) -> Result<Arc<Grant>> {
+        let key = presented(headers).and_then(|text| ApiKey::parse(text).ok()).ok_or(Error::Unauthenticated)?;
+        let hash = key.hash();
+        let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(|e| Error::unavailable(Engine::Redis, e))?;
+        grant.filter(|grant| grant.is_live(timestamp::from_datetime(OffsetDateTime::now_utc()))).ok_or(Error::Unauthenticated)
+    }
+
+    async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
+        let trouble = match self.ring.look_up(&hash).await {
+            Ok(Lookup::Found(grant)) => return Ok(Some(Arc::new(grant))),
+            Ok(Lookup::Unknown) => return Ok(None),
+            Ok(Lookup::Lost) => Error::unavailable(Engine::Redis, "this part of the key ring was lost; maintenance will publish it again"),
+            Err(error) => error,
+        };
+        match &self.registry {
+            Some(registry) => Ok(registry.grant(&hash).await?.map(Arc::new)),
+            None => Err(trouble),
+        }
+    }
+
+    fn is_operator(&self, headers: &HeaderMap) -> bool {
+        match (bearer(headers), &self.operator) {
+            (Some(sent), Some(token)) => sent.as_bytes().ct_eq(token.reveal().as_bytes()).into(),
+            _ => false,
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
+}
+
+/// What a route asks of a key.
+pub trait Permission: Send + Sync + 'static {
+    /// Any one of these scopes opens the route.
+    const ANY_OF: &'static [Scope];
+    /// Whether a suspended tenant is kept out.
+    const WRITES: bool = false;
+}
+
+macro_rules! permission {
+    ($(#[$doc:meta])* $name:ident, $scopes:expr, writes: $writes:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+        impl Permission for $name {
+            const ANY_OF: &'static [Scope] = &$scopes;
+            const WRITES: bool = $writes;
+        }
+    };
+}
+
+permission!(/** Sends logs. */ Write, [Scope::LogsWrite], writes: true);
+permission!(/** Reads logs. */ Read, [Scope::LogsRead], writes: false);
+permission!(/** Reads what became of a batch: whoever may send or read logs. */ ReadReceipt, [Scope::LogsWrite, Scope::LogsRead], writes: false);
+permission!(/** Creates, lists and revokes keys. */ ManageKeys, [Scope::KeysManage], writes: false);
+
+/// A caller with a key that holds what `P` asks.
+#[derive(Debug, Clone)]
+pub struct Caller<P> {
+    /// Whose key it is: the only source of a tenant.
+    pub tenant: TenantId,
+    /// The key and what it allows.
+    pub grant: Arc<Grant>,
+    permission: PhantomData<P>,
+}
+
+impl<S, P> FromRequestParts<S> for Caller<P>
+where
+    S: Send + Sync,
+    P: Permission,
+    Authenticator: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let grant = Authenticator::from_ref(state).grant(&parts.headers).await?;
+        if !P::ANY_OF.iter().any(|scope| grant.scopes.contains(scope)) {
+            let names: Vec<_> = P::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+            return Err(Error::Forbidden { code: "missing_scope", detail: format!("this key lacks the scope {}", names.join(" or ")) });
+        }
+        if P::WRITES && grant.suspended {
+            return Err(Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() });
+        }
+        tracing::Span::current().record("tenant", grant.tenant.as_str());
+        Ok(Self { tenant: grant.tenant.clone(), grant, permission: PhantomData })
+    }
+}
+
+/// Whoever sent the operator's token.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator(());
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator
+where
+    Authenticator: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        if Authenticator::from_ref(state).is_operator(&parts.headers) { Ok(Self(())) } else { Err(Error::Unauthenticated) }
+    }
+}

@@ -1,0 +1,182 @@
+//! The document that the index holds of a log: our own serialisation, so that almost nothing can be refused.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::ids::{LogId, TenantId};
+use crate::record::{Level, Record};
+use crate::text::first_bytes;
+use crate::timestamp::UnixMs;
+
+/// Attributes of one log that can be searched by; the others are in raw.
+const MAX_ATTRIBUTES: usize = 256;
+/// Longest `path=value` entry, in bytes: Lucene refuses terms past 32,766, and nobody filters by so long a value.
+const MAX_ATTRIBUTE_BYTES: usize = 1024;
+/// Deepest `attributes` that are taken apart; a record nests at most 64 deep anyway.
+const MAX_DEPTH: usize = 64;
+
+/// One log as the index holds it. Fields as in the mapping (`index/template.json`).
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    id: LogId,
+    batch_id: crate::ids::BatchId,
+    tenant: &'a TenantId,
+    service: &'a str,
+    level: Level,
+    timestamp: UnixMs,
+    received_at: u64,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_log: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<&'a str>,
+    /// `path=value`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attributes: Vec<String>,
+    /// `path=` and the number in a form whose order as text is its order as number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attribute_numbers: Vec<String>,
+    /// The record as sent: kept, not indexed, so that a detail needs no other store.
+    record: Cow<'a, str>,
+}
+
+impl<'a> Document<'a> {
+    /// The document of a record that was received as `id`. `sent` is the record's JSON.
+    #[must_use]
+    pub fn new(id: LogId, tenant: &'a TenantId, record: &'a Record<'a>, sent: &'a [u8]) -> Self {
+        let mut attributes = Attributes::default();
+        if let Some(raw) = record.attributes {
+            match serde_json::from_str::<Value>(raw.get()) {
+                Ok(Value::Object(fields)) => fields.iter().for_each(|(name, value)| attributes.add(name, value, 1)),
+                Ok(other) => attributes.add("attributes", &other, 1),
+                Err(_) => {}
+            }
+        }
+        for (name, raw) in &record.unknown {
+            if let Ok(value) = serde_json::from_str(raw.get()) {
+                attributes.add(name, &value, 1);
+            }
+        }
+        let received_at = id.unix_ms();
+        Self {
+            id,
+            batch_id: id.batch(),
+            tenant,
+            service: record.service(),
+            level: record.level.unwrap_or(Level::Info),
+            timestamp: record.timestamp.unwrap_or_else(|| i64::try_from(received_at).unwrap_or_default()),
+            received_at,
+            message: record.summary(),
+            full_log: record.full_log.as_deref(),
+            language: record.language.as_deref(),
+            trace_id: record.trace_id.as_deref(),
+            span_id: record.span_id.as_deref(),
+            attributes: attributes.texts,
+            attribute_numbers: attributes.numbers,
+            record: String::from_utf8_lossy(sent),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Attributes {
+    texts: Vec<String>,
+    numbers: Vec<String>,
+}
+
+impl Attributes {
+    fn add(&mut self, path: &str, value: &Value, depth: usize) {
+        if self.texts.len() >= MAX_ATTRIBUTES || depth > MAX_DEPTH {
+            return;
+        }
+        match value {
+            Value::Null => {}
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| self.add(&format!("{path}.{name}"), value, depth + 1)),
+            Value::Array(items) => items.iter().for_each(|item| self.add(path, item, depth + 1)),
+            Value::String(text) => self.text(path, text),
+            Value::Bool(truth) => self.text(path, if *truth { "true" } else { "false" }),
+            Value::Number(number) => {
+                self.text(path, &number.to_string());
+                if let Some(number) = number.as_f64() {
+                    self.numbers.push(format!("{}={:016x}", first_bytes(path, MAX_ATTRIBUTE_BYTES), ordered_bits(number)));
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, path: &str, value: &str) {
+        let entry = format!("{path}={value}");
+        self.texts.push(first_bytes(&entry, MAX_ATTRIBUTE_BYTES).to_owned());
+    }
+}
+
+/// The bits of a number, so turned that they order as the number does: the sign bit flipped for positive ones, all bits for
+/// negative ones (IEEE 754 totalOrder).
+#[must_use]
+pub fn ordered_bits(number: f64) -> u64 {
+    let bits = number.to_bits();
+    if bits >> 63 == 0 { bits | (1 << 63) } else { !bits }
+}
+
+/// `attributes` as an answer shows them: what was sent under that name and the unknown top-level fields.
+#[must_use]
+pub fn attributes_of<'a>(record: &Record<'a>) -> std::collections::BTreeMap<String, &'a RawValue> {
+    let mut all = std::collections::BTreeMap::new();
+    if let Some(raw) = record.attributes {
+        match serde_json::from_str::<std::collections::BTreeMap<String, &'a RawValue>>(raw.get()) {
+            Ok(fields) => all.extend(fields),
+            Err(_) => drop(all.insert("attributes".to_owned(), raw)),
+        }
+    }
+    all.extend(record.unknown.iter().map(|(name, raw)| (name.clone().into_owned(), *raw)));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::BatchId;
+    use proptest::prelude::*;
+
+    fn document(json: &str) -> Value {
+        let record = Record::parse(json.as_bytes()).expect("a record");
+        let tenant = TenantId::parse("tenant_a").expect("an id");
+        serde_json::to_value(Document::new(BatchId::new(1_760_099_196_000).log(7), &tenant, &record, json.as_bytes())).expect("a document")
+    }
+
+    #[test]
+    fn the_document_holds_the_record_as_sent_and_its_parts() {
+        let json = r#"{"message":"m","level":"warning","user":{"id":7,"tags":["a","b"],"gone":null},"attributes":{"ok":true}}"#;
+        let document = document(json);
+        assert_eq!(document["record"], json);
+        assert_eq!(document["level"], "WARN");
+        assert_eq!(document["timestamp"], 1_760_099_196_000_i64);
+        let texts: Vec<_> = document["attributes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        assert_eq!(texts, ["ok=true", "user.id=7", "user.tags=a", "user.tags=b"]);
+        assert_eq!(document["attribute_numbers"][0], "user.id=c01c000000000000");
+    }
+
+    #[test]
+    fn attributes_are_bounded_in_number_and_length() {
+        let many: Vec<String> = (0..400).map(|n| format!(r#""k{n}":"{}""#, "v".repeat(1500))).collect();
+        let document = document(&format!(r#"{{"message":"m",{}}}"#, many.join(",")));
+        let texts = document["attributes"].as_array().expect("a list");
+        assert!(texts.len() == MAX_ATTRIBUTES && texts.iter().all(|text| text.as_str().is_some_and(|text| text.len() <= MAX_ATTRIBUTE_BYTES)));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_keep_their_order_as_text(a: f64, b: f64) {
+            prop_assume!(!a.is_nan() && !b.is_nan() && a != b);
+            let text = |n| format!("{:016x}", ordered_bits(n));
+            prop_assert_eq!(text(a) < text(b), a < b);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What can go wrong, by kind: weather (an engine is in trouble; retry), the caller's mistakes, and our own. Knows nothing
+//! of HTTP: `problem.rs` chooses the status.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// The engines that Logger Hub stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The queue and the key ring.
+    Redis,
+    /// The control database: tenants, keys.
+    Control,
+    /// The logs database: rows and receipts.
+    Rows,
+    /// The search index.
+    OpenSearch,
+    /// The object store that holds raw.
+    ObjectStore,
+    /// The queue that carries the bell on AWS.
+    Sqs,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redis => "redis",
+            Self::Control => "postgres_control",
+            Self::Rows => "postgres_logs",
+            Self::OpenSearch => "opensearch",
+            Self::ObjectStore => "object_store",
+            Self::Sqs => "sqs",
+        })
+    }
+}
+
+/// What is wrong with one thing of a request: a record, a field, a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct Fault {
+    /// Position of the record in the request, from 0.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub index: Option<u32>,
+    /// Name of the field or parameter.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    /// A stable word.
+    pub code: String,
+    /// A sentence for people. Never repeats a record's text.
+    pub detail: String,
+}
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Weather: the engine did not answer, or answered that it cannot now. Worth a retry.
+    #[error("{engine} is not available")]
+    Unavailable {
+        /// Which one.
+        engine: Engine,
+        /// What it, or the way to it, said.
+        source: Source,
+    },
+    /// Weather: we hold as much as we may. Worth a retry after that time.
+    #[error("{detail}")]
+    Busy {
+        /// A stable word, such as `queue_full`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: &'static str,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// No key, or one that is not known, has expired or was revoked.
+    #[error("no valid API key was given")]
+    Unauthenticated,
+    /// Known, but not allowed to.
+    #[error("{detail}")]
+    Forbidden {
+        /// A stable word, such as `missing_scope`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+    },
+    /// There is no such thing, or it belongs to another: the caller cannot tell which.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It is so already, or is something else already.
+    #[error("{detail}")]
+    Conflict {
+        /// A stable word, such as `tenant_exists`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+    },
+    /// The request cannot be read at all.
+    #[error("{detail}")]
+    Malformed {
+        /// A stable word, such as `invalid_json`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+    },
+    /// The body is larger than is taken.
+    #[error("{detail}")]
+    TooLarge {
+        /// A stable word, such as `body_too_large`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+    },
+    /// The body is in a form that we do not read.
+    #[error("{detail}")]
+    Unsupported {
+        /// A stable word, such as `unsupported_encoding`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+    },
+    /// The body did not arrive in time.
+    #[error("the request did not arrive in time")]
+    TooSlow,
+    /// Readable, but wrong: each fault named.
+    #[error("{detail}")]
+    Invalid {
+        /// A stable word, such as `invalid_parameter`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+        /// What is wrong, one by one.
+        faults: Vec<Fault>,
+    },
+    /// Our own mistake, or an engine that answers what it must not.
+    #[error("{doing} failed")]
+    Internal {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        source: Source,
+    },
+}
+
+impl Error {
+    /// Weather at this engine.
+    pub fn unavailable(engine: Engine, source: impl Into<Source>) -> Self {
+        Self::Unavailable { engine, source: source.into() }
+    }
+
+    /// Our own mistake in doing this.
+    pub fn internal(doing: &'static str, source: impl Into<Source>) -> Self {
+        Self::Internal { doing, source: source.into() }
+    }
+
+    /// One wrong parameter or field.
+    pub fn invalid(field: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let fault = Fault { index: None, field: Some(field.to_owned()), code: "invalid_parameter".to_owned(), detail: detail.clone() };
+        Self::Invalid { code: "invalid_parameter", detail: format!("`{field}`: {detail}"), faults: vec![fault] }
+    }
+
+    /// Whether the same call may succeed later with nobody's help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::TooSlow)
+    }
+}
+
+/// An error with its sources in one line, for our own logs: never sent to a client.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        line.push_str(": ");
+        line.push_str(&source.to_string());
+        next = source.source();
+    }
+    line
+}

@@ -1,0 +1,124 @@
+//! What every HTTP function wears: a request id, one log line and two metrics for each request, and errors as problems.
+//! Beside it the two ways in which handlers read what was sent.
+
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, http::StatusCode};
+use serde::de::DeserializeOwned;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::error::{Error, Fault};
+use crate::problem::Pending;
+
+/// Carries the request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that we take from a client.
+const MAX_REQUEST_ID: usize = 128;
+/// Largest JSON body of the routes that are not ingest: a tenant, a key.
+const MAX_SMALL_BODY: usize = 64 * 1024;
+
+/// The id of a request: the client's own where it sent a sensible one.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Dresses a function's routes. Call it once, last, on what is served.
+pub fn dress(router: Router) -> Router {
+    router
+        .fallback(|| async { Error::NotFound("route") })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+        .layer(middleware::from_fn(attend))
+}
+
+async fn attend(mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let id = sent.filter(|id| is_sensible(id)).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
+
+    let span = tracing::info_span!("request", request_id = %id, method = %method, route, tenant = tracing::field::Empty);
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let pending = response.extensions_mut().remove::<Pending>();
+    let cause = pending.as_ref().and_then(|pending| pending.cause.clone());
+    if let Some(pending) = pending {
+        response = pending.into_response(&id);
+    } else if is_bare_error(&response) {
+        response = Pending::of_status(response.status()).into_response(&id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    report(&span, &method, route, response.status(), began, cause.as_deref());
+    response
+}
+
+fn report(span: &tracing::Span, method: &axum::http::Method, route: String, status: StatusCode, began: Instant, cause: Option<&str>) {
+    let seconds = began.elapsed().as_secs_f64();
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
+    metrics::counter!("loggerhub_http_requests_total", &labels).increment(1);
+    metrics::histogram!("loggerhub_http_request_seconds", &labels[..2]).record(seconds);
+    let ms = seconds * 1000.0;
+    let _inside = span.enter();
+    match cause {
+        Some(cause) => tracing::error!(status = status.as_u16(), ms, cause, "failed"),
+        None if status.is_server_error() => tracing::warn!(status = status.as_u16(), ms, "refused"),
+        None => tracing::debug!(status = status.as_u16(), ms, "answered"),
+    }
+}
+
+fn is_sensible(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/=+".contains(&b))
+}
+
+/// What the router or a panic answers: a status that no [`Error`] chose.
+fn is_bare_error(response: &Response) -> bool {
+    let status = response.status();
+    let own = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+    (status.is_client_error() || status.is_server_error()) && !own
+}
+
+/// The query parameters, read into `T`. Parameters may repeat; one that is not known is refused rather than ignored, where
+/// `T` says `deny_unknown_fields`.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        serde_html_form::from_str(parts.uri.query().unwrap_or_default()).map(Self).map_err(|e| unreadable("the query", &e))
+    }
+}
+
+/// A small JSON body, read into `T`.
+#[derive(Debug)]
+pub struct SmallJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SmallJson<T> {
+    type Rejection = Error;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let body: Bytes = axum::body::to_bytes(request.into_body(), MAX_SMALL_BODY)
+            .await
+            .map_err(|_| Error::TooLarge { code: "body_too_large", detail: format!("the body has more than {MAX_SMALL_BODY} bytes, or broke off") })?;
+        serde_json::from_slice(&body).map(Self).map_err(|e| match e.classify() {
+            serde_json::error::Category::Data => unreadable("the body", &e),
+            _ => Error::Malformed { code: "invalid_json", detail: format!("the body is not JSON: {e}") },
+        })
+    }
+}
+
+fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Error {
+    let detail = format!("{what} cannot be read: {error}");
+    let fault = Fault { index: None, field: None, code: "invalid_parameter".to_owned(), detail: detail.clone() };
+    Error::Invalid { code: "invalid_parameter", detail, faults: vec![fault] }
+}

@@ -1,0 +1,46 @@
+//! A pool of connections to one Postgres database, and which of its errors are weather.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::error::{Engine, Error, Result};
+use crate::settings::PostgresSettings;
+
+/// How long a request waits for a connection: below the time in which clients want an answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that nobody used for so long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Prepares a pool; nothing is sent before the first statement.
+///
+/// # Errors
+/// [`Error::Internal`] for a URL that is none.
+pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(IDLE_TIMEOUT)
+        .connect_lazy(settings.url.reveal())
+        .map_err(|e| Error::internal("reading a Postgres URL", e))
+}
+
+/// Maps what Postgres says, by SQLSTATE class (Postgres manual, appendix A): 08 connection, 53 resources, 57 operator
+/// intervention (shutdown, statement timeout), 40 and 55 (deadlock, lock not available), 58 system error, 25006 read-only: weather.
+pub(crate) fn failed(engine: Engine, doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
+    move |error| if is_weather(&error) { Error::unavailable(engine, error) } else { Error::internal(doing, error) }
+}
+
+pub(crate) fn is_weather(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(said) => said.code().is_some_and(|code| ["08", "53", "57", "40", "55", "58", "25006"].iter().any(|class| code.starts_with(class))),
+        _ => false,
+    }
+}
+
+/// The SQLSTATE of an error, where Postgres itself raised it.
+pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|said| said.code()).map(std::borrow::Cow::into_owned)
+}

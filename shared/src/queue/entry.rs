@@ -1,0 +1,180 @@
+//! One entry of the queue: an accepted request, as it lies in Redis and as it is read again.
+
+use std::io::Read;
+
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::Fault;
+use crate::ids::{BatchId, TenantId};
+
+/// Most bytes that a payload unpacks to: what ingest takes (20 MiB) with room to spare. A bound for damaged entries.
+const MAX_UNPACKED_BYTES: usize = 32 * 1024 * 1024;
+/// Below this many bytes compression saves nothing worth its time.
+const COMPRESS_FROM: usize = 512;
+/// Ingest compresses each batch while its client waits: the fastest level (0.7 us a log; design, section 2).
+const LEVEL: i32 = 1;
+
+/// What is known of a batch without unpacking it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the entry, 1.
+    pub v: u8,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The id of the key that sent it.
+    pub key_id: Uuid,
+    /// The batch's id: says when it was received.
+    pub batch: BatchId,
+    /// Retention class.
+    pub class: String,
+    /// Whether it is wanted in the index.
+    pub index: bool,
+    /// Bytes of the body as it came over the wire.
+    pub wire_bytes: u64,
+    /// Bytes of the accepted records, a line each.
+    pub unpacked_bytes: u64,
+    /// Records accepted.
+    pub accepted: u32,
+    /// Records refused, with their positions: the accepted ones have the other positions, in order.
+    pub rejected: Vec<Fault>,
+    /// Whether the payload is compressed.
+    pub zstd: bool,
+}
+
+impl Header {
+    /// The version of header and payload together that is written.
+    pub const VERSION: u8 = 1;
+
+    /// The positions of the accepted records.
+    pub fn positions(&self) -> impl Iterator<Item = u16> {
+        let refused: std::collections::HashSet<u32> = self.rejected.iter().filter_map(|fault| fault.index).collect();
+        (0..=u16::MAX).filter(move |position| !refused.contains(&u32::from(*position))).take(self.accepted as usize)
+    }
+}
+
+/// The accepted records, a line each, compressed when there is more than a little.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    bytes: Vec<u8>,
+    zstd: bool,
+}
+
+impl Payload {
+    /// Packs lines.
+    ///
+    /// # Errors
+    /// What zstd says; with memory at hand, nothing.
+    pub fn pack(lines: Vec<u8>) -> std::io::Result<Self> {
+        if lines.len() < COMPRESS_FROM {
+            return Ok(Self { bytes: lines, zstd: false });
+        }
+        Ok(Self { bytes: zstd::bulk::compress(&lines, LEVEL)?, zstd: true })
+    }
+
+    /// Whether it is compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.zstd
+    }
+
+    /// The bytes as they lie in the queue.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// An entry as the scripts answer it: id, deliveries before this one, fields and values.
+#[derive(Debug)]
+pub(super) struct Answer {
+    id: String,
+    deliveries: u64,
+    unpacked_bytes: usize,
+    header: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl FromRedisValue for Answer {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (id, deliveries, fields): (String, u64, Vec<Value>) = from_redis_value(value)?;
+        let mut answer = Self { id, deliveries, unpacked_bytes: 0, header: Vec::new(), payload: Vec::new() };
+        let mut fields = fields.into_iter();
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            match from_redis_value::<String>(name)?.as_str() {
+                "u" => answer.unpacked_bytes = from_redis_value(value)?,
+                "h" => answer.header = bytes(value)?,
+                "p" => answer.payload = bytes(value)?,
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn bytes(value: Value) -> Result<Vec<u8>, ParsingError> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        other => from_redis_value(other),
+    }
+}
+
+/// What a consumer holds: enough to renew, park or acknowledge it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub(super) lane: String,
+    pub(super) id: String,
+    /// How often it was handed out before: more than none means that a consumer left it behind.
+    pub deliveries: u64,
+    /// Bytes of its records, as ingest counted them.
+    pub unpacked_bytes: usize,
+    /// Bytes of header and payload, as they lie in the queue.
+    pub stored_bytes: usize,
+}
+
+/// An entry that was taken, not yet opened.
+#[derive(Debug)]
+pub struct Taken {
+    /// The hold on it.
+    pub held: Held,
+    header: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Taken {
+    pub(super) fn new(lane: &str, answer: Answer) -> Self {
+        let Answer { id, deliveries, unpacked_bytes, header, payload } = answer;
+        let stored_bytes = header.len() + payload.len();
+        Self { held: Held { lane: lane.to_owned(), id, deliveries, unpacked_bytes, stored_bytes }, header, payload }
+    }
+
+    /// Header and payload as they lie in the queue: what a dead letter keeps of an entry that cannot be stored.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.header.as_slice(), b"\n", &self.payload].concat()
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn header(&self) -> Result<Header, String> {
+        let header: Header = serde_json::from_slice(&self.header).map_err(|e| format!("the header cannot be read: {e}"))?;
+        if header.v == Header::VERSION { Ok(header) } else { Err(format!("version {} is not known", header.v)) }
+    }
+
+    /// Unpacks the accepted records: a line each.
+    ///
+    /// # Errors
+    /// Why they cannot be unpacked.
+    pub fn lines(&self, header: &Header) -> Result<Vec<u8>, String> {
+        if !header.zstd {
+            return Ok(self.payload.clone());
+        }
+        let mut lines = Vec::with_capacity(self.held.unpacked_bytes.min(MAX_UNPACKED_BYTES));
+        let decoder = zstd::stream::read::Decoder::new(self.payload.as_slice()).map_err(|e| e.to_string())?;
+        decoder.take(MAX_UNPACKED_BYTES as u64).read_to_end(&mut lines).map_err(|e| format!("the payload cannot be unpacked: {e}"))?;
+        Ok(lines)
+    }
+}

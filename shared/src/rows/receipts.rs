@@ -1,0 +1,211 @@
+//! Receipts: what became of each accepted request, readable as long as its logs are. And dead letters.
+
+use std::collections::HashSet;
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Rows, StoreBatch};
+use crate::error::{Engine, Fault, Result};
+use crate::ids::{BatchId, TenantId};
+use crate::postgres::failed;
+
+/// What became of one accepted request. `accepted = stored + dead` and `stored = indexed + pending + refused + not_wanted`.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The batch's id.
+    pub batch: BatchId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The key that sent it.
+    pub key_id: Uuid,
+    /// Retention class.
+    pub class: String,
+    /// Records accepted.
+    pub accepted: i32,
+    /// Records refused at the door, with position and reason.
+    pub rejected: Vec<Fault>,
+    /// Bytes of the body as it came over the wire.
+    pub wire_bytes: i64,
+    /// Bytes of the accepted records, a line each.
+    pub unpacked_bytes: i64,
+    /// Records that have a row.
+    pub stored: i32,
+    /// Records that are dead letters.
+    pub dead: i32,
+    /// Rows that are in the index.
+    pub indexed: i32,
+    /// Rows that the index still misses.
+    pub pending: i32,
+    /// Rows that the index refused for what they are.
+    pub refused: i32,
+    /// Rows that were not to be indexed.
+    pub not_wanted: i32,
+    /// When the rows were written.
+    pub stored_at: OffsetDateTime,
+}
+
+/// A batch that the index misses logs of: what of its receipt is needed to make up for it.
+#[derive(Debug, Clone)]
+pub struct PendingBatch {
+    /// The batch's id.
+    pub batch: BatchId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Retention class.
+    pub class: String,
+    /// Rows that the index still misses.
+    pub pending: i32,
+    /// Bytes of the batch's records, a line each.
+    pub unpacked_bytes: i64,
+}
+
+/// A record, or a whole entry, that cannot be stored.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The log's id, or a fresh one for an entry that could not be opened.
+    pub id: Uuid,
+    /// Whose it is, where that is known.
+    pub tenant: Option<TenantId>,
+    /// Its batch, where that is known.
+    pub batch: Option<BatchId>,
+    /// Where it failed, such as `open` or `parse`.
+    pub stage: &'static str,
+    /// A stable word.
+    pub code: String,
+    /// A sentence for people.
+    pub reason: String,
+    /// The record as sent, or the entry's bytes.
+    pub bytes: Vec<u8>,
+}
+
+pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sqlx::Result<HashSet<BatchId>> {
+    // In id order, so that two who store the same batches wait for each other instead of locking each other out.
+    let mut receipts: Vec<&Receipt> = batches.iter().map(|batch| &batch.receipt).collect();
+    receipts.sort_unstable_by_key(|receipt| receipt.batch);
+    let rejected: Vec<Json<&[Fault]>> = receipts.iter().map(|receipt| Json(receipt.rejected.as_slice())).collect();
+    macro_rules! column {
+        ($of:expr) => {
+            receipts.iter().map($of).collect::<Vec<_>>()
+        };
+    }
+    let fresh: Vec<Uuid> = sqlx::query_scalar(
+        "insert into public.receipts (batch_id, tenant, key_id, class, accepted, rejected, wire_bytes, unpacked_bytes, stored, dead, indexed, pending, refused, not_wanted) \
+         select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::int[], $6::jsonb[], $7::bigint[], $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::int[]) \
+         on conflict do nothing returning batch_id",
+    )
+    .bind(column!(|receipt| receipt.batch.uuid()))
+    .bind(column!(|receipt| receipt.tenant.as_str()))
+    .bind(column!(|receipt| receipt.key_id))
+    .bind(column!(|receipt| receipt.class.as_str()))
+    .bind(column!(|receipt| receipt.accepted))
+    .bind(rejected)
+    .bind(column!(|receipt| receipt.wire_bytes))
+    .bind(column!(|receipt| receipt.unpacked_bytes))
+    .bind(column!(|receipt| receipt.stored))
+    .bind(column!(|receipt| receipt.dead))
+    .bind(column!(|receipt| receipt.indexed))
+    .bind(column!(|receipt| receipt.pending))
+    .bind(column!(|receipt| receipt.refused))
+    .bind(column!(|receipt| receipt.not_wanted))
+    .fetch_all(tx)
+    .await?;
+    Ok(fresh.into_iter().filter_map(|id| BatchId::try_from(id).ok()).collect())
+}
+
+pub(super) async fn insert_dead(tx: &mut PgConnection, letters: &[&DeadLetter]) -> sqlx::Result<()> {
+    for letter in letters {
+        sqlx::query("insert into public.dead_letters (id, tenant, batch_id, stage, code, reason, bytes) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing")
+            .bind(letter.id)
+            .bind(letter.tenant.as_ref().map(TenantId::as_str))
+            .bind(letter.batch.map(BatchId::uuid))
+            .bind(letter.stage)
+            .bind(&letter.code)
+            .bind(&letter.reason)
+            .bind(&letter.bytes)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+impl Rows {
+    /// Buries what belongs to no batch that could be read.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`].
+    pub async fn bury(&self, letters: &[&DeadLetter]) -> Result<()> {
+        let fail = failed(Engine::Rows, "burying a dead letter");
+        let mut connection = self.pool.acquire().await.map_err(&fail)?;
+        insert_dead(&mut connection, letters).await.map_err(&fail)
+    }
+
+    /// The receipt of a tenant's batch, once it is stored.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn receipt(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Receipt>> {
+        let row = sqlx::query("select * from public.receipts where batch_id = $1 and tenant = $2").bind(batch.uuid()).bind(tenant.as_str()).fetch_optional(&self.pool).await;
+        row.and_then(|row| row.map(|row| receipt_of(&row)).transpose()).map_err(failed(Engine::Rows, "reading a receipt"))
+    }
+
+    /// Batches that the index misses logs of, oldest first, from the one after `after` on.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn pending_batches(&self, after: Option<BatchId>, at_most: i64) -> Result<Vec<PendingBatch>> {
+        let rows = sqlx::query("select batch_id, tenant, class, pending, unpacked_bytes from public.receipts where pending > 0 and batch_id > $1 order by batch_id limit $2")
+            .bind(after.map_or(Uuid::nil(), BatchId::uuid))
+            .bind(at_most)
+            .fetch_all(&self.pool)
+            .await;
+        rows.and_then(|rows| rows.iter().map(pending_batch_of).collect()).map_err(failed(Engine::Rows, "looking for what the index missed"))
+    }
+
+    /// Whether the index still misses anything of this tenant.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn has_pending(&self, tenant: &TenantId) -> Result<bool> {
+        sqlx::query_scalar("select exists (select 1 from public.receipts where pending > 0 and tenant = $1)")
+            .bind(tenant.as_str())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for what the index missed"))
+    }
+}
+
+fn pending_batch_of(row: &PgRow) -> sqlx::Result<PendingBatch> {
+    let decode = |e: crate::ids::IdError| sqlx::Error::Decode(Box::new(e));
+    Ok(PendingBatch {
+        batch: BatchId::try_from(row.try_get::<Uuid, _>("batch_id")?).map_err(decode)?,
+        tenant: TenantId::parse(row.try_get("tenant")?).map_err(decode)?,
+        class: row.try_get("class")?,
+        pending: row.try_get("pending")?,
+        unpacked_bytes: row.try_get("unpacked_bytes")?,
+    })
+}
+
+fn receipt_of(row: &PgRow) -> sqlx::Result<Receipt> {
+    let decode = |e: crate::ids::IdError| sqlx::Error::Decode(Box::new(e));
+    Ok(Receipt {
+        batch: BatchId::try_from(row.try_get::<Uuid, _>("batch_id")?).map_err(decode)?,
+        tenant: TenantId::parse(row.try_get("tenant")?).map_err(decode)?,
+        key_id: row.try_get("key_id")?,
+        class: row.try_get("class")?,
+        accepted: row.try_get("accepted")?,
+        rejected: row.try_get::<Json<Vec<Fault>>, _>("rejected")?.0,
+        wire_bytes: row.try_get("wire_bytes")?,
+        unpacked_bytes: row.try_get("unpacked_bytes")?,
+        stored: row.try_get("stored")?,
+        dead: row.try_get("dead")?,
+        indexed: row.try_get("indexed")?,
+        pending: row.try_get("pending")?,
+        refused: row.try_get("refused")?,
+        not_wanted: row.try_get("not_wanted")?,
+        stored_at: row.try_get("stored_at")?,
+    })
+}

@@ -1,0 +1,143 @@
+//! Making, bringing forward and dropping schemas.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::{Rows, on};
+use crate::error::{Engine, Error, Result};
+use crate::ids::TenantId;
+use crate::postgres::failed;
+
+/// What each version of a tenant's schema adds: numbered from 1, forward only.
+const TENANT_MIGRATIONS: &[&str] = &[include_str!("../../migrations/tenant/0001_log_rows.sql")];
+
+static LOGS_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/logs");
+
+/// What is known of a tenant's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Nothing: it has not been made yet.
+    Unknown,
+    /// It is there.
+    Present,
+    /// Its tenant is gone, and so is it.
+    Dropped,
+}
+
+impl Rows {
+    /// Brings what belongs to no tenant to this version, then each tenant's schema.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], or [`Error::Internal`] for a migration that fails.
+    pub async fn migrate(&self) -> Result<()> {
+        self.ping().await?;
+        LOGS_MIGRATIONS.run(&self.pool).await.map_err(|e| Error::internal("migrating the logs database", e))?;
+        self.ensure_receipt_partitions().await?;
+        let behind: Vec<String> = sqlx::query_scalar("select tenant from public.schemas where dropped_at is null and version < $1 order by tenant")
+            .bind(latest_version())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for old schemas"))?;
+        for tenant in behind.iter().filter_map(|tenant| TenantId::parse(tenant).ok()) {
+            self.ensure_schema(&tenant).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a tenant's schema, or brings it to this version; with the partitions of this month and the next. Doing it twice
+    /// does no harm.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it was dropped: its tenant is gone; [`Error::Unavailable`], or [`Error::Internal`].
+    pub async fn ensure_schema(&self, tenant: &TenantId) -> Result<()> {
+        let fail = failed(Engine::Rows, "making a tenant's schema");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        lock(&mut tx, tenant).await.map_err(&fail)?;
+        let known: Option<(i32, bool)> = sqlx::query_as("select version, dropped_at is not null from public.schemas where tenant = $1")
+            .bind(tenant.as_str())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&fail)?;
+        let (version, dropped) = known.unwrap_or_default();
+        if dropped {
+            return Err(Error::NotFound("tenant"));
+        }
+        sqlx::query(on(tenant, "create schema if not exists {schema}")).execute(&mut *tx).await.map_err(&fail)?;
+        let done = usize::try_from(version).unwrap_or(0);
+        for migration in &TENANT_MIGRATIONS[done.min(TENANT_MIGRATIONS.len())..] {
+            sqlx::raw_sql(on(tenant, migration)).execute(&mut *tx).await.map_err(&fail)?;
+        }
+        sqlx::query("insert into public.schemas (tenant, version) values ($1, $2) on conflict (tenant) do update set version = excluded.version")
+            .bind(tenant.as_str())
+            .bind(latest_version())
+            .execute(&mut *tx)
+            .await
+            .map_err(&fail)?;
+        tx.commit().await.map_err(&fail)?;
+        self.ensure_row_partitions(tenant).await
+    }
+
+    /// Drops a tenant's schema with all its rows, its receipts and its dead letters, and remembers that it is gone. Answers how long
+    /// ago it was dropped first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], or [`Error::Internal`].
+    pub async fn drop_schema(&self, tenant: &TenantId) -> Result<Duration> {
+        let fail = failed(Engine::Rows, "dropping a tenant's schema");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        lock(&mut tx, tenant).await.map_err(&fail)?;
+        sqlx::query(on(tenant, "drop schema if exists {schema} cascade")).execute(&mut *tx).await.map_err(&fail)?;
+        for table in ["receipts", "dead_letters"] {
+            sqlx::query(AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await.map_err(&fail)?;
+        }
+        let seconds: f64 = sqlx::query_scalar(
+            "insert into public.schemas as s (tenant, version, dropped_at) values ($1, 0, now()) \
+             on conflict (tenant) do update set dropped_at = coalesce(s.dropped_at, now()) returning extract(epoch from now() - s.dropped_at)::float8",
+        )
+        .bind(tenant.as_str())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(&fail)?;
+        tx.commit().await.map_err(&fail)?;
+        Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    }
+
+    /// What is known of a tenant's schema.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn schema_state(&self, tenant: &TenantId) -> Result<SchemaState> {
+        let dropped: Option<bool> = sqlx::query_scalar("select dropped_at is not null from public.schemas where tenant = $1")
+            .bind(tenant.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for a schema"))?;
+        Ok(match dropped {
+            None => SchemaState::Unknown,
+            Some(false) => SchemaState::Present,
+            Some(true) => SchemaState::Dropped,
+        })
+    }
+
+    /// Tenants that have a schema.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn tenants(&self) -> Result<Vec<TenantId>> {
+        let names: Vec<String> = sqlx::query_scalar("select tenant from public.schemas where dropped_at is null order by tenant")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "listing schemas"))?;
+        Ok(names.iter().filter_map(|name| TenantId::parse(name).ok()).collect())
+    }
+}
+
+/// Of those who make or drop the same schema at once, each waits for the one before it.
+async fn lock(tx: &mut PgConnection, tenant: &TenantId) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))").bind(tenant.as_str()).execute(tx).await.map(drop)
+}
+
+fn latest_version() -> i32 {
+    i32::try_from(TENANT_MIGRATIONS.len()).expect("a handful")
+}

@@ -1,0 +1,167 @@
+//! Storing batches: receipts first, then the rows of those batches only that had no receipt yet.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::partitions::ReceiptMonth;
+use super::receipts::{DeadLetter, Receipt};
+use super::{Rows, copy, on};
+use crate::error::{Engine, Error, Result};
+use crate::ids::{BatchId, LogId, TenantId};
+use crate::postgres::{failed, sqlstate};
+use crate::record::Level;
+use crate::timestamp::UnixMs;
+
+/// Postgres raises this where no partition takes a row (`check_violation`).
+const NO_PARTITION: &str = "23514";
+
+/// What became of a log in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum IndexState {
+    /// Not yet: maintenance will see to it.
+    Pending = 0,
+    /// It is there.
+    Indexed = 1,
+    /// The index refused it for what it is.
+    Refused = 2,
+    /// It was not to be indexed.
+    NotWanted = 3,
+}
+
+/// A row to be written.
+#[derive(Debug, Clone)]
+pub struct NewRow {
+    /// The log's id.
+    pub id: LogId,
+    /// The record's own time, or that of receipt.
+    pub timestamp: UnixMs,
+    /// Path of the raw object.
+    pub raw_path: std::sync::Arc<str>,
+    /// First byte of the frame that holds the record.
+    pub raw_offset: i32,
+    /// Bytes of that frame.
+    pub raw_length: i32,
+    /// The level.
+    pub level: Level,
+    /// What became of it in the index.
+    pub index_state: IndexState,
+    /// The service.
+    pub service: String,
+    /// Language of the program.
+    pub language: Option<String>,
+    /// At most [`super::MAX_MESSAGE_CHARS`] characters, without NUL.
+    pub message: String,
+}
+
+/// A batch to be stored.
+#[derive(Debug)]
+pub struct StoreBatch {
+    /// Its receipt.
+    pub receipt: Receipt,
+    /// Its rows.
+    pub rows: Vec<NewRow>,
+    /// What of it cannot be stored.
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Rows {
+    /// Stores batches in one transaction: all or none. A batch that has a receipt already is left as it is, so storing one twice
+    /// stores it once. Answers the batches that were new.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for weather; [`Error::Internal`] where a statement fails for what it says, such as a schema that
+    /// is not there: then one transaction for each tenant tells whose it is.
+    pub async fn store(&self, batches: &[&StoreBatch]) -> Result<HashSet<BatchId>> {
+        for attempt in 0..2 {
+            self.ensure_partitions_for(batches).await?;
+            match self.try_store(batches).await {
+                // Dropped by hand, or this process was wrong about them: look again, once.
+                Err(error) if attempt == 0 && sqlstate(&error).as_deref() == Some(NO_PARTITION) => self.forget_partitions(),
+                outcome => return outcome.map_err(failed(Engine::Rows, "storing rows")),
+            }
+        }
+        Err(Error::internal("storing rows", "a partition that was made is not there"))
+    }
+
+    async fn ensure_partitions_for(&self, batches: &[&StoreBatch]) -> Result<()> {
+        let needed: HashSet<(&TenantId, ReceiptMonth)> = batches.iter().map(|batch| (&batch.receipt.tenant, ReceiptMonth::of(batch.receipt.batch.unix_ms()))).collect();
+        for (tenant, month) in needed {
+            self.ensure_partition("public", "receipts", month).await?;
+            self.ensure_partition(tenant.as_str(), "log_rows", month).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_store(&self, batches: &[&StoreBatch]) -> sqlx::Result<HashSet<BatchId>> {
+        let mut tx = self.pool.begin().await?;
+        let fresh = super::receipts::insert(&mut tx, batches).await?;
+        let new: Vec<&StoreBatch> = batches.iter().copied().filter(|batch| fresh.contains(&batch.receipt.batch)).collect();
+        let mut by_tenant: BTreeMap<&TenantId, Vec<&NewRow>> = BTreeMap::new();
+        for batch in &new {
+            by_tenant.entry(&batch.receipt.tenant).or_default().extend(&batch.rows);
+        }
+        for (tenant, rows) in by_tenant {
+            copy_rows(&mut tx, tenant, &rows).await?;
+        }
+        let dead: Vec<&DeadLetter> = new.iter().flat_map(|batch| &batch.dead).collect();
+        super::receipts::insert_dead(&mut tx, &dead).await?;
+        tx.commit().await?;
+        Ok(fresh)
+    }
+
+    /// Writes what became of logs that were pending, and corrects the receipts of their batches by what really changed: all in one
+    /// transaction. Logs that were settled already are left alone, so two who settle the same ones count them once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], or [`Error::Internal`]: then nothing is written.
+    pub async fn settle(&self, tenant: &TenantId, settled: &[(LogId, IndexState)]) -> Result<()> {
+        let fail = failed(Engine::Rows, "settling what was pending");
+        let mut batches: Vec<Uuid> = settled.iter().map(|(id, _)| id.batch().uuid()).collect();
+        batches.sort_unstable();
+        batches.dedup();
+        let (ids, states): (Vec<Uuid>, Vec<i16>) = settled.iter().map(|(id, state)| (id.uuid(), *state as i16)).unzip();
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        // Receipts first, in the order of their ids: of two who settle the same batches the second waits here, and finds them settled.
+        sqlx::query("select 1 from public.receipts where batch_id = any($1) order by batch_id for update").bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
+        let statement = "with moved as ( \
+                 update {schema}.log_rows r set index_state = s.state from unnest($1::uuid[], $2::smallint[]) as s (id, state) \
+                 where r.id = s.id and r.index_state = 0 and s.state <> 0 returning r.id, r.index_state \
+             ), counted as ( \
+                 select overlay(id::text placing '0000' from 33)::uuid as batch_id, count(*) as moved, \
+                        count(*) filter (where index_state = 1) as indexed, count(*) filter (where index_state = 2) as refused, \
+                        count(*) filter (where index_state = 3) as not_wanted from moved group by 1 \
+             ) \
+             update public.receipts r set pending = r.pending - c.moved, indexed = r.indexed + c.indexed, refused = r.refused + c.refused, \
+                    not_wanted = r.not_wanted + c.not_wanted \
+             from counted c where r.batch_id = c.batch_id and r.batch_id = any($3)";
+        sqlx::query(on(tenant, statement)).bind(ids).bind(states).bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
+        tx.commit().await.map_err(&fail)
+    }
+}
+
+async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut paths: Vec<&str> = rows.iter().map(|row| &*row.raw_path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let register = on(
+        tenant,
+        "with fresh as (insert into {schema}.objects (path) select unnest($1::text[]) on conflict (path) do nothing returning id, path) \
+         select id, path from fresh union select id, path from {schema}.objects where path = any($1)",
+    );
+    let objects: BTreeMap<String, i64> = sqlx::query_as::<_, (i64, String)>(register).bind(&paths).fetch_all(&mut *tx).await?.into_iter().map(|(id, path)| (path, id)).collect();
+    let object = |row: &NewRow| objects.get(&*row.raw_path).copied().unwrap_or_default();
+    let statement = format!("copy \"{tenant}\".log_rows ({}) from stdin (format binary)", copy::COLUMNS);
+    let mut sink = tx.copy_in_raw(&statement).await?;
+    let bytes = copy::encode(rows.iter().map(|row| (*row, object(row))));
+    if let Err(error) = sink.send(bytes).await {
+        let _ = sink.abort("the rows could not be sent").await;
+        return Err(error);
+    }
+    sink.finish().await.map(drop)
+}

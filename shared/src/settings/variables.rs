@@ -1,0 +1,76 @@
+//! The one list of settings, with what each is for. `loggerhub settings` prints it.
+
+/// One environment variable that Logger Hub reads.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value where none is set; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// Which parts read it.
+    pub used_by: &'static str,
+    /// What it is for.
+    pub doc: &'static str,
+    /// A value for a laptop with the engines of `scripts/engines`, for `.env.example`.
+    pub example: &'static str,
+}
+
+impl Variable {
+    /// The variable of this name.
+    ///
+    /// # Panics
+    /// If the list lacks it: then the code reads what the documents do not name.
+    #[must_use]
+    pub fn named(name: &str) -> &'static Self {
+        VARIABLES.iter().find(|variable| variable.name == name).unwrap_or_else(|| panic!("{name} is missing in settings/variables.rs"))
+    }
+}
+
+const fn required(name: &'static str, used_by: &'static str, example: &'static str, doc: &'static str) -> Variable {
+    Variable { name, default: None, used_by, doc, example }
+}
+
+const fn with_default(name: &'static str, default: &'static str, used_by: &'static str, doc: &'static str) -> Variable {
+    Variable { name, default: Some(default), used_by, doc, example: default }
+}
+
+/// Every setting, in the order in which a newcomer meets them.
+pub const VARIABLES: &[Variable] = &[
+    with_default("LOGGERHUB_LISTEN", "127.0.0.1:8080", "server", "Address and port that `loggerhub serve` listens on."),
+    required("LOGGERHUB_OPERATOR_TOKEN", "tenants, server", "change-me-to-32-random-bytes-in-hex", "What an operator sends as `Authorization: Bearer`; at least 16 characters. Without it operator routes answer 401."),
+    with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or directives of `tracing`."),
+    required("LOGGERHUB_REDIS_URL", "all", "redis://127.0.0.1:16379/0", "Redis: the queue and the key ring. `rediss://` for TLS."),
+    with_default("LOGGERHUB_REDIS_PREFIX", "lh:", "all", "What every Redis key begins with, so that two hubs can share one Redis."),
+    with_default("LOGGERHUB_PARTITIONS", "1", "all", "Partitions of the queue. The same for all functions; raise it only, and while nothing waits."),
+    with_default("LOGGERHUB_QUEUE_CAP_BYTES", "1073741824", "ingest, server", "Most bytes that may wait in one partition; past that ingest answers 503. Keep it below Redis' own memory."),
+    with_default("LOGGERHUB_LINGER_MS", "1000", "ingest, processor, server", "How long a drain waits after the first request, so that small ones share objects and transactions."),
+    required("LOGGERHUB_BELL_URL", "ingest, processor, maintenance", "", "URL of the SQS queue that wakes the processor function. Leave it empty where `loggerhub serve` runs everything."),
+    required("LOGGERHUB_SQS_ENDPOINT", "ingest, processor, maintenance", "", "Endpoint of SQS where it is not AWS, such as LocalStack."),
+    required("LOGGERHUB_CONTROL_DATABASE_URL", "tenants, search, maintenance, server", "postgres://loggerhub:loggerhub@127.0.0.1:15432/loggerhub", "Postgres database of tenants and keys."),
+    required("LOGGERHUB_LOGS_DATABASE_URL", "processor, search, tenants, maintenance, server", "postgres://loggerhub:loggerhub@127.0.0.1:15432/loggerhub_processor_db", "Postgres database of rows and receipts: a schema for each tenant."),
+    with_default("LOGGERHUB_POSTGRES_MAX_CONNECTIONS", "8", "all but ingest", "Most connections of a process to each database. 1 or 2 for a Lambda function."),
+    required("LOGGERHUB_OPENSEARCH_URL", "processor, search, maintenance, server", "http://127.0.0.1:19200", "OpenSearch, with user and password in the URL where needed."),
+    with_default("LOGGERHUB_INDEX_PREFIX", "logs", "processor, search, maintenance, server", "What every index begins with."),
+    with_default("LOGGERHUB_INDEX_SHARDS", "1", "processor, maintenance, server", "Primary shards of a new index."),
+    with_default("LOGGERHUB_INDEX_REPLICAS", "0", "processor, maintenance, server", "Replicas of each shard: 1 or more where OpenSearch has several nodes."),
+    with_default("LOGGERHUB_INDEX_REFRESH_MS", "1000", "processor, maintenance, server", "How often what was written becomes searchable, for a new index."),
+    required("LOGGERHUB_S3_ENDPOINT", "processor, search, maintenance, server", "http://127.0.0.1:19000", "Endpoint of an S3 service that is not AWS."),
+    with_default("LOGGERHUB_S3_BUCKET", "loggerhub-raw", "processor, search, maintenance, server", "Bucket that holds raw."),
+    with_default("LOGGERHUB_S3_PREFIX", "", "processor, search, maintenance, server", "What every object's name begins with."),
+    with_default("LOGGERHUB_S3_REGION", "us-east-1", "processor, search, maintenance, server", "AWS region of bucket and bell."),
+    required("LOGGERHUB_S3_ACCESS_KEY_ID", "processor, search, maintenance, server", "loggerhub", "Access key for the bucket. Unset, AWS' own chain is asked (environment, role)."),
+    required("LOGGERHUB_S3_SECRET_ACCESS_KEY", "processor, search, maintenance, server", "loggerhub-secret", "Secret of that access key."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_stands_once() {
+        let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VARIABLES.len());
+    }
+}

@@ -1,0 +1,41 @@
+//! What we say of ourselves: JSON log lines on standard error, and metrics for Prometheus.
+//!
+//! Neither ever holds a key or a record's text. A failure is logged once, where it is handled.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{Env, SettingError};
+
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Seconds, from a key check in memory to a deep page of search.
+const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
+
+/// Starts logging and metrics, and chooses the one provider of TLS. For `main`, once; more calls do nothing.
+///
+/// # Errors
+/// [`SettingError`] for directives in `LOGGERHUB_LOG` that make no sense.
+pub fn init(env: &Env) -> Result<(), SettingError> {
+    let filter = EnvFilter::try_new(env.text("LOGGERHUB_LOG")?).map_err(|e| SettingError::Unreadable { name: "LOGGERHUB_LOG", reason: e.to_string() })?;
+    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr).with_env_filter(filter).try_init();
+    // The crates that speak TLS could each bring a provider; naming it here leaves nothing to chance.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = metrics();
+    Ok(())
+}
+
+/// The metrics of this process, in Prometheus' text format.
+#[must_use]
+pub fn metrics() -> &'static PrometheusHandle {
+    METRICS.get_or_init(|| {
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets(&DURATION_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        let _ = metrics::set_global_recorder(recorder);
+        handle
+    })
+}

@@ -1,0 +1,275 @@
+//! The control database: every statement on tenants and their API keys.
+
+mod keys;
+
+pub use keys::{ApiKeyRow, NewKey};
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::prelude::FromRow;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use crate::error::{Engine, Error, Result};
+use crate::ids::TenantId;
+use crate::postgres::{self, failed};
+use crate::settings::PostgresSettings;
+
+static CONTROL_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/control");
+
+/// Where a tenant is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum TenantStatus {
+    /// Its schema is being made.
+    Provisioning,
+    /// It works.
+    Active,
+    /// It can read, but not send.
+    Suspended,
+    /// What it has is being removed.
+    Deleting,
+    /// It is gone; its id is never used again.
+    Deleted,
+}
+
+/// What an operator can set of a tenant's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Standing {
+    /// It works.
+    Active,
+    /// It can read, but not send.
+    Suspended,
+}
+
+impl Standing {
+    /// The one of this name, as it is sent.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "active" => Some(Self::Active),
+            "suspended" => Some(Self::Suspended),
+            _ => None,
+        }
+    }
+}
+
+impl From<Standing> for TenantStatus {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Active => Self::Active,
+            Standing::Suspended => Self::Suspended,
+        }
+    }
+}
+
+/// A tenant.
+#[derive(Debug, Clone, Serialize, FromRow, utoipa::ToSchema)]
+pub struct Tenant {
+    /// Its id, also the name of its schema.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Where it is in its life.
+    pub status: TenantStatus,
+    /// When it was created.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it was changed last.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// The control database.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    pool: PgPool,
+}
+
+impl Registry {
+    /// Prepares the pool; nothing is sent before the first statement.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a URL that is none.
+    pub fn open(settings: &PostgresSettings) -> Result<Self> {
+        Ok(Self { pool: postgres::pool(settings)? })
+    }
+
+    /// Asks whether Postgres answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("select 1").execute(&self.pool).await.map_err(failed(Engine::Control, "asking Postgres")).map(drop)
+    }
+
+    /// Brings the database to this version.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], or [`Error::Internal`] for a migration that fails.
+    pub async fn migrate(&self) -> Result<()> {
+        self.ping().await?;
+        CONTROL_MIGRATIONS.run(&self.pool).await.map_err(|e| Error::internal("migrating the control database", e))
+    }
+
+    /// Closes the connections, for a process that ends.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Registers a tenant that is being provisioned. One of that id that is still being provisioned is answered as it is, so
+    /// that a creation which broke off can be done again.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] `tenant_exists`: ids are never used again.
+    pub async fn register(&self, id: &TenantId, name: &str) -> Result<Tenant> {
+        let statement = "insert into tenants (id, name, status) values ($1, $2, 'provisioning') \
+             on conflict (id) do update set name = excluded.name where tenants.status = 'provisioning' \
+             returning id, name, status, created_at, updated_at";
+        let tenant = sqlx::query_as(statement).bind(id.as_str()).bind(name).fetch_optional(&self.pool).await.map_err(failed(Engine::Control, "registering a tenant"))?;
+        tenant.ok_or_else(|| Error::Conflict { code: "tenant_exists", detail: "there is, or was, a tenant of this id; ids are never used again".to_owned() })
+    }
+
+    /// The tenant of this id, deleted ones left out.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Unavailable`].
+    pub async fn tenant(&self, id: &TenantId) -> Result<Tenant> {
+        let tenant = sqlx::query_as("select id, name, status, created_at, updated_at from tenants where id = $1 and status not in ('deleting', 'deleted')")
+            .bind(id.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "reading a tenant"))?;
+        tenant.ok_or(Error::NotFound("tenant"))
+    }
+
+    /// Tenants in the order of their ids, after `after`, deleted ones left out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn tenants(&self, after: Option<&TenantId>, limit: i64) -> Result<Vec<Tenant>> {
+        sqlx::query_as(
+            "select id, name, status, created_at, updated_at from tenants \
+             where status not in ('deleting', 'deleted') and ($1::text is null or id > $1) order by id limit $2",
+        )
+        .bind(after.map(TenantId::as_str))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed(Engine::Control, "listing tenants"))
+    }
+
+    /// Tenants that have been in this state for so long, at most so many: for what finishes what broke off.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn in_status(&self, status: TenantStatus, for_at_least: Duration, limit: i64) -> Result<Vec<TenantId>> {
+        let ids: Vec<String> = sqlx::query_scalar("select id from tenants where status = $1 and updated_at <= now() - make_interval(secs => $2) order by updated_at limit $3")
+            .bind(status)
+            .bind(for_at_least.as_secs_f64())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "looking for tenants"))?;
+        Ok(ids.iter().filter_map(|id| TenantId::parse(id).ok()).collect())
+    }
+
+    /// Changes name or status of a tenant that works. A status, even the one it has, gives every key of the tenant a new
+    /// version: publish them after.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] `tenant_provisioning` for the status of one whose schema is still being made;
+    /// [`Error::Unavailable`].
+    pub async fn change(&self, id: &TenantId, name: Option<&str>, status: Option<Standing>) -> Result<Tenant> {
+        let fail = failed(Engine::Control, "changing a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let tenant: Option<Tenant> = sqlx::query_as(
+            "update tenants set name = coalesce($2, name), status = coalesce($3, status), updated_at = now() \
+             where id = $1 and (status in ('active', 'suspended') or (status = 'provisioning' and $3 is null)) \
+             returning id, name, status, created_at, updated_at",
+        )
+        .bind(id.as_str())
+        .bind(name)
+        .bind(status.map(TenantStatus::from))
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&fail)?;
+        if tenant.is_some() && status.is_some() {
+            renew_grants(&mut tx, id).await.map_err(&fail)?;
+        }
+        tx.commit().await.map_err(&fail)?;
+        match tenant {
+            Some(tenant) => Ok(tenant),
+            None => Err(self.tenant(id).await.map_or_else(|error| error, |_| still_provisioning())),
+        }
+    }
+
+    /// Sets a tenant that was being provisioned to work. One that works already is answered as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that was deleted meanwhile, or [`Error::Unavailable`].
+    pub async fn activate(&self, id: &TenantId) -> Result<Tenant> {
+        let tenant = sqlx::query_as("update tenants set status = 'active', updated_at = now() where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at")
+            .bind(id.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "activating a tenant"))?;
+        match tenant {
+            Some(tenant) => Ok(tenant),
+            None => self.tenant(id).await,
+        }
+    }
+
+    /// Begins the removal of a tenant: it is not seen any more, and its keys become tombstones: publish them after.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for one that is being removed already, or [`Error::Unavailable`].
+    pub async fn begin_removal(&self, id: &TenantId) -> Result<()> {
+        let fail = failed(Engine::Control, "deleting a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let done = sqlx::query("update tenants set status = 'deleting', updated_at = now() where id = $1 and status not in ('deleting', 'deleted')")
+            .bind(id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(&fail)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("tenant"));
+        }
+        renew_grants(&mut tx, id).await.map_err(&fail)?;
+        tx.commit().await.map_err(&fail)
+    }
+
+    /// Says that nothing is left of a tenant that was being removed, but its id.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn finish_removal(&self, id: &TenantId) -> Result<()> {
+        sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'")
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "deleting a tenant"))
+            .map(drop)
+    }
+}
+
+/// The grant of each key says how its tenant stands, so a change of that is a change of all. Under the tenant's row lock, which
+/// `add_key` waits for; in the order of ids, as `mark_published`, so that the two never lock each other out.
+async fn renew_grants(tx: &mut PgConnection, id: &TenantId) -> sqlx::Result<()> {
+    sqlx::query(
+        "with mine as (select id from api_keys where tenant_id = $1 order by id for update) \
+         update api_keys k set version = nextval('grant_version') from mine where k.id = mine.id",
+    )
+    .bind(id.as_str())
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// What a request is told that needs a tenant which is still being made.
+fn still_provisioning() -> Error {
+    Error::Conflict { code: "tenant_provisioning", detail: "this tenant is still being made; try again in a moment".to_owned() }
+}

@@ -1,0 +1,183 @@
+//! API keys: only their hashes are here.
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::prelude::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Registry, TenantStatus};
+use crate::error::{Engine, Error, Result};
+use crate::grant::{Grant, Scope};
+use crate::ids::{ApiKey, KeyHash, TenantId};
+use crate::postgres::failed;
+use crate::timestamp;
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its name, for people.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A key as it can be shown again: without the key.
+#[derive(Debug, Clone, FromRow)]
+pub struct ApiKeyRow {
+    /// Its id.
+    pub id: Uuid,
+    /// What it begins with.
+    pub prefix: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Names of its scopes.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was revoked.
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+const GRANT: &str = "select k.hash, k.id, k.tenant_id, k.scopes, k.version, k.expires_at, k.revoked_at, t.status, t.class from api_keys k join tenants t on t.id = k.tenant_id";
+
+impl Registry {
+    /// Keeps a key's hash. The key is not in force before its grant is published. It holds the tenant's row meanwhile, so that a
+    /// change of the tenant's status is in the key's grant, or comes after it and gives it a new version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the tenant is not there (any more), [`Error::Conflict`] `tenant_provisioning` where it is not yet,
+    /// or [`Error::Unavailable`].
+    pub async fn add_key(&self, tenant: &TenantId, key: &ApiKey, new: &NewKey) -> Result<ApiKeyRow> {
+        let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.as_str()).collect();
+        let row = sqlx::query_as(
+            "insert into api_keys (id, tenant_id, name, hash, prefix, scopes, expires_at) \
+             select $1, id, $3, $4, $5, $6, $7 from tenants where id = $2 and status in ('active', 'suspended') for share \
+             returning id, prefix, name, scopes, created_at, expires_at, revoked_at",
+        )
+        .bind(Uuid::now_v7())
+        .bind(tenant.as_str())
+        .bind(&new.name)
+        .bind(key.hash().as_bytes().as_slice())
+        .bind(key.prefix())
+        .bind(scopes)
+        .bind(new.expires_at)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed(Engine::Control, "keeping a key"))?;
+        match row {
+            Some(row) => Ok(row),
+            None => Err(self.tenant(tenant).await.map_or_else(|error| error, |_| super::still_provisioning())),
+        }
+    }
+
+    /// A tenant's keys, oldest first, revoked ones included.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn keys(&self, tenant: &TenantId) -> Result<Vec<ApiKeyRow>> {
+        sqlx::query_as("select id, prefix, name, scopes, created_at, expires_at, revoked_at from api_keys where tenant_id = $1 order by created_at, id")
+            .bind(tenant.as_str())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "listing keys"))
+    }
+
+    /// Revokes a tenant's key. It opens doors until its grant is published.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Unavailable`].
+    pub async fn revoke_key(&self, tenant: &TenantId, key_id: Uuid) -> Result<(KeyHash, Grant)> {
+        let fail = failed(Engine::Control, "revoking a key");
+        let done = sqlx::query("update api_keys set revoked_at = coalesce(revoked_at, now()), version = nextval('grant_version') where id = $1 and tenant_id = $2")
+            .bind(key_id)
+            .bind(tenant.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(&fail)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("key"));
+        }
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where k.id = $1"))).bind(key_id).fetch_one(&self.pool).await;
+        row.and_then(|row| grant_of(&row)).map_err(&fail)
+    }
+
+    /// What a key allows, for when the key ring cannot tell.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn grant(&self, hash: &KeyHash) -> Result<Option<Grant>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where k.hash = $1"))).bind(hash.as_bytes().as_slice()).fetch_optional(&self.pool).await;
+        let grant = row.and_then(|row| row.map(|row| grant_of(&row)).transpose()).map_err(failed(Engine::Control, "looking up a key"))?;
+        Ok(grant.map(|(_, grant)| grant))
+    }
+
+    /// All grants of a tenant, to be published.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn grants_of(&self, tenant: &TenantId) -> Result<Vec<(KeyHash, Grant)>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where k.tenant_id = $1"))).bind(tenant.as_str()).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(grant_of).collect()).map_err(failed(Engine::Control, "reading a tenant's keys"))
+    }
+
+    /// All grants whose hash begins with these four bits: one part of the key ring, to be published again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn grants_of_part(&self, part: u8) -> Result<Vec<(KeyHash, Grant)>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where get_byte(k.hash, 0) >> 4 = $1"))).bind(i32::from(part)).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(grant_of).collect()).map_err(failed(Engine::Control, "reading keys"))
+    }
+
+    /// Grants that the key ring has not taken yet, as far as we know, oldest change first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn unpublished(&self, limit: i64) -> Result<Vec<(KeyHash, Grant)>> {
+        let statement = format!("{GRANT} where k.published_version is distinct from k.version order by k.version limit $1");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(limit).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(grant_of).collect()).map_err(failed(Engine::Control, "reading what is not published"))
+    }
+
+    /// Remembers that the key ring has taken these grants.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: they will be published again, which does no harm.
+    pub async fn mark_published(&self, grants: &[(KeyHash, Grant)]) -> Result<()> {
+        let (ids, versions): (Vec<Uuid>, Vec<i64>) = grants.iter().map(|(_, grant)| (grant.key_id, grant.version)).unzip();
+        // In the order of ids, so that two who publish the same keys wait for each other instead of locking each other out.
+        sqlx::query(
+            "with taken as (select k.id, p.version from api_keys k join unnest($1::uuid[], $2::bigint[]) as p (id, version) on p.id = k.id \
+                            where coalesce(k.published_version, 0) < p.version order by k.id for update of k) \
+             update api_keys k set published_version = taken.version from taken where k.id = taken.id",
+        )
+        .bind(ids)
+        .bind(versions)
+        .execute(&self.pool)
+        .await
+        .map_err(failed(Engine::Control, "remembering what is published"))
+        .map(drop)
+    }
+}
+
+fn grant_of(row: &PgRow) -> sqlx::Result<(KeyHash, Grant)> {
+    let hash: [u8; 32] = row.try_get::<Vec<u8>, _>("hash")?.try_into().map_err(|_| sqlx::Error::Decode("a hash has 32 bytes".into()))?;
+    let status: TenantStatus = row.try_get("status")?;
+    let revoked = row.try_get::<Option<OffsetDateTime>, _>("revoked_at")?.is_some();
+    let grant = Grant {
+        version: row.try_get("version")?,
+        key_id: row.try_get("id")?,
+        tenant: TenantId::parse(row.try_get("tenant_id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+        scopes: row.try_get::<Vec<String>, _>("scopes")?.iter().filter_map(|name| Scope::parse(name)).collect(),
+        class: row.try_get("class")?,
+        revoked: revoked || matches!(status, TenantStatus::Deleting | TenantStatus::Deleted),
+        suspended: status == TenantStatus::Suspended,
+        expires_at: row.try_get::<Option<OffsetDateTime>, _>("expires_at")?.map(timestamp::from_datetime),
+    };
+    Ok((KeyHash::from_bytes(hash), grant))
+}
