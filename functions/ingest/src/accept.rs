@@ -1,0 +1,138 @@
+//! One request: its records checked and stamped, put into the queue with one call, the processor woken.
+
+use axum::http::HeaderMap;
+use sha2::{Digest, Sha256};
+use shared::error::{Error, Fault, Result};
+use shared::grant::Grant;
+use shared::ids::{BatchId, TenantId};
+use shared::queue::{self, Header, Idempotency, Payload, Pushed};
+use shared::record::{self, Record};
+
+use crate::body::{HEAVY, Received};
+use crate::routes::Accepted;
+use crate::{App, REDIS_TIMEOUT, split};
+
+/// Longest `Idempotency-Key`.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// An `Idempotency-Key` as it was sent.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// # Errors
+    /// [`Error::Invalid`] for one that is empty, too long, or holds more than visible ASCII.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Self>> {
+        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+        let sensible = |text: &&str| (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        let text = value.to_str().ok().filter(sensible);
+        text.map(|text| Some(Self(text.to_owned()))).ok_or_else(|| Error::invalid("Idempotency-Key", "1 to 255 visible ASCII characters are taken"))
+    }
+}
+
+/// A request whose records were checked.
+struct Checked {
+    lines: usize,
+    payload: Payload,
+    accepted: u32,
+    rejected: Vec<Fault>,
+    wire_bytes: usize,
+    /// SHA-256 of the unpacked body, where the request has an `Idempotency-Key`.
+    body_hash: Option<String>,
+    /// Keeps the bytes counted until the request is answered.
+    _lease: crate::budget::Lease,
+}
+
+pub(crate) async fn accept(app: &App, grant: &Grant, received: Received, key: Option<IdempotencyKey>) -> Result<Accepted> {
+    let tenant = grant.tenant.clone();
+    let hashed = key.is_some();
+    let checked = if received.wire_bytes() > HEAVY {
+        let work = tokio::task::spawn_blocking(move || check(received, &tenant, hashed));
+        work.await.map_err(|e| Error::internal("checking a body", e))??
+    } else {
+        check(received, &tenant, hashed)?
+    };
+    let batch = push(app, grant, &checked, key).await?;
+    let rejected = u32::try_from(checked.rejected.len()).unwrap_or(u32::MAX);
+    metrics::counter!("loggerhub_logs_accepted_total").increment(u64::from(checked.accepted));
+    metrics::counter!("loggerhub_logs_rejected_total").increment(u64::from(rejected));
+    Ok(Accepted { batch_id: batch, accepted: checked.accepted, rejected, errors: checked.rejected })
+}
+
+fn check(received: Received, tenant: &TenantId, hashed: bool) -> Result<Checked> {
+    let (wire_bytes, ndjson) = (received.wire_bytes(), received.ndjson);
+    let (body, lease) = received.unpack()?;
+    let split = split::split(&body, ndjson)?;
+    let (mut lines, mut rejected, mut accepted) = (Vec::with_capacity(body.len()), Vec::new(), 0);
+    for (position, json) in split.records.iter().enumerate() {
+        match check_record(json, tenant) {
+            Ok(()) => {
+                accepted += 1;
+                split::write_line(json, &mut lines);
+            }
+            Err(fault) if split.single && matches!(fault.code, "invalid_json" | "invalid_utf8") => {
+                return Err(Error::Malformed { code: fault.code, detail: fault.detail });
+            }
+            Err(fault) => rejected.push(Fault { index: u32::try_from(position).ok(), field: None, code: fault.code.to_owned(), detail: fault.detail }),
+        }
+    }
+    if accepted == 0 {
+        metrics::counter!("loggerhub_logs_rejected_total").increment(rejected.len() as u64);
+        let detail = if rejected.is_empty() { "the body holds no logs" } else { "none of the logs can be taken" };
+        return Err(Error::Invalid { code: "no_valid_logs", detail: detail.to_owned(), faults: rejected });
+    }
+    let body_hash = hashed.then(|| hex(&body));
+    let unpacked = lines.len();
+    let payload = Payload::pack(lines).map_err(|e| Error::internal("packing a batch", e))?;
+    Ok(Checked { lines: unpacked, payload, accepted, rejected, wire_bytes, body_hash, _lease: lease })
+}
+
+fn check_record(json: &[u8], tenant: &TenantId) -> Result<(), record::Fault> {
+    let record = Record::parse(json)?;
+    match record.tenant_id {
+        Some(named) if *named != *tenant.as_str() => Err(record::Fault::new("tenant_mismatch", "`tenant_id` is not the tenant of this key")),
+        _ => Ok(()),
+    }
+}
+
+async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<IdempotencyKey>) -> Result<BatchId> {
+    let now = app.queue.now_ms();
+    let header = Header {
+        v: Header::VERSION,
+        tenant: grant.tenant.clone(),
+        key_id: grant.key_id,
+        batch: BatchId::new(now),
+        class: grant.class.clone(),
+        index: true,
+        wire_bytes: checked.wire_bytes as u64,
+        unpacked_bytes: checked.lines as u64,
+        accepted: checked.accepted,
+        rejected: checked.rejected.clone(),
+        zstd: checked.payload.is_compressed(),
+    };
+    let idempotency = key.zip(checked.body_hash.clone()).map(|(key, body)| Idempotency { key: hex(key.0.as_bytes()), body });
+    let deadline = now + u64::try_from(REDIS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+    match app.queue.push(&header, &checked.payload, idempotency.as_ref(), deadline).await? {
+        Pushed::Accepted { ring } => {
+            if ring {
+                ring_bell(app).await;
+            }
+            Ok(header.batch)
+        }
+        Pushed::Replayed(batch) => Ok(batch),
+        Pushed::Conflict => Err(Error::Conflict { code: "idempotency_conflict", detail: "this Idempotency-Key came before with another body".to_owned() }),
+        Pushed::Full => Err(queue::full()),
+        Pushed::Late => Err(queue::late()),
+    }
+}
+
+/// The batch is safe by now: a bell that cannot be rung delays it by a minute at most, and must not cost the client its answer.
+async fn ring_bell(app: &App) {
+    if let Err(error) = app.bell.ring(app.linger).await {
+        tracing::warn!(cause = shared::error::chain(&error), "the bell could not be rung");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

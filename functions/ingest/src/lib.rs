@@ -1,0 +1,66 @@
+//! Ingest: `POST /v1/logs`. Checks the API key, checks and stamps each record, puts the batch in the queue with one script call,
+//! answers 202.
+//!
+//! It never parses the text of a log, never waits for a store and never talks to Postgres. A 202 means that the batch is in the
+//! queue, on disk. A bad record costs itself, with a reason, and never its neighbours.
+
+pub mod config;
+
+mod accept;
+mod body;
+mod budget;
+mod routes;
+mod split;
+
+use std::time::Duration;
+
+use shared::auth::Authenticator;
+use shared::bell::Bell;
+use shared::error::Result;
+use shared::keys::KeyRing;
+use shared::queue::Queue;
+use shared::redis_link::RedisLink;
+
+pub use budget::Budget;
+pub use routes::{openapi, router};
+
+/// How long Redis may take: a request is answered within two seconds, whatever happens to Redis.
+pub const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// What ingest needs.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Where batches go.
+    pub queue: Queue,
+    /// Wakes the processor.
+    pub bell: Bell,
+    /// How long the processor waits after the first request.
+    pub linger: Duration,
+    /// Checks keys.
+    pub auth: Authenticator,
+    /// Bounds the bytes in flight.
+    pub budget: Budget,
+}
+
+impl App {
+    /// Opens the doors that ingest needs.
+    ///
+    /// # Errors
+    /// [`shared::error::Error::Internal`] for a setting that makes no sense.
+    pub async fn connect(settings: &config::Settings) -> Result<Self> {
+        let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        Ok(Self {
+            queue: Queue::new(redis.clone(), settings.queue.cap_bytes),
+            bell: Bell::open(&settings.queue, &settings.region).await,
+            linger: settings.queue.linger,
+            auth: Authenticator::new(KeyRing::new(redis), None, None),
+            budget: Budget::default(),
+        })
+    }
+}
+
+impl axum::extract::FromRef<App> for Authenticator {
+    fn from_ref(app: &App) -> Self {
+        app.auth.clone()
+    }
+}

@@ -1,0 +1,12 @@
+//! The ingest function on Lambda.
+
+use shared::http;
+use shared::settings::Env;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let env = Env::from_process();
+    shared::telemetry::init(&env)?;
+    let app = ingest::App::connect(&ingest::config::Settings::from_env(&env)?).await?;
+    lambda_http::run(http::dress(ingest::router(app))).await.map_err(anyhow::Error::from_boxed)
+}

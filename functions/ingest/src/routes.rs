@@ -1,0 +1,85 @@
+//! The routes of ingest: one, under two names.
+
+use axum::Json;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use shared::auth::{Caller, Write};
+use shared::error::{Fault, Result};
+use shared::ids::BatchId;
+use shared::problem::Problem;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::accept::{self, IdempotencyKey};
+use crate::{App, body};
+
+/// What became of a request.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Accepted {
+    /// Id of the batch; a log's id is this plus its position.
+    #[schema(value_type = uuid::Uuid)]
+    pub(crate) batch_id: BatchId,
+    /// Records taken: they are on disk.
+    pub(crate) accepted: u32,
+    /// Records refused.
+    pub(crate) rejected: u32,
+    /// Why, one by one, with positions.
+    pub(crate) errors: Vec<Fault>,
+}
+
+/// Send logs
+///
+/// The body is one record, an array of records, `{"logs": [...]}`, or NDJSON; plain or with `Content-Encoding` gzip, zstd or
+/// deflate. At most 5,000 records, 1 MiB a record, 4 MiB on the wire, 20 MiB unpacked. With an `Idempotency-Key` the same
+/// request can be sent again for 24 hours: it has the same answer, and is stored once.
+#[utoipa::path(
+    post, path = "/v1/logs", tag = "logs", security(("api_key" = ["logs:write"])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters"),
+        ("Content-Encoding" = Option<String>, Header, description = "gzip, zstd, deflate or identity"),
+    ),
+    request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
+    responses(
+        (status = 202, description = "Taken, and on disk", body = Accepted),
+        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_encoding`, `empty_body`", body = Problem),
+        (status = 401, description = "No valid key", body = Problem),
+        (status = 403, description = "`missing_scope` or `tenant_suspended`", body = Problem),
+        (status = 408, description = "The body did not arrive in time", body = Problem),
+        (status = 409, description = "`idempotency_conflict`: the same key came with another body", body = Problem),
+        (status = 413, description = "`body_too_large` or `too_many_logs`", body = Problem),
+        (status = 415, description = "`unsupported_encoding`", body = Problem),
+        (status = 422, description = "No record of it can be taken; `errors` says why", body = Problem),
+        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `overloaded`, `redis_unavailable`", body = Problem),
+    )
+)]
+async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
+    let idempotency = IdempotencyKey::read(&headers)?;
+    let received = body::receive(&app.budget, &headers, sent).await?;
+    let accepted = accept::accept(&app, &caller.grant, received, idempotency).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+/// Send logs, by the short name
+#[utoipa::path(post, path = "/logs", tag = "logs", security(("api_key" = ["logs:write"])), responses((status = 202, description = "As `POST /v1/logs`", body = Accepted)))]
+async fn post_logs_alias(state: State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
+    post_logs(state, caller, headers, sent).await
+}
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(post_logs)).routes(routes!(post_logs_alias))
+}
+
+/// The routes, undressed: whoever serves them puts on `shared::http::dress`.
+pub fn router(app: App) -> Router {
+    Router::from(routes()).with_state(app)
+}
+
+/// What the routes say of themselves.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}

@@ -1,0 +1,42 @@
+//! What wakes the function on Lambda: messages of the bell's SQS queue, or a schedule. Neither says what to do: both mean "look".
+
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::{App, Until, drain_queue};
+
+/// What is left of the invocation's time when the last drain begins: longer than a drain takes.
+const STOP_BEFORE: Duration = Duration::from_secs(10);
+
+/// Drains the queue until it is empty or the invocation's time is nearly over; then somebody is called to go on.
+///
+/// # Errors
+/// Where nothing could be drained for weather: a schedule's event is then tried again by Lambda. SQS messages are answered one by
+/// one instead, all as failed, so that SQS rings again.
+pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    let left = deadline_of(&event.context).saturating_duration_since(Instant::now());
+    let until = Until::deadline(Instant::now() + left.saturating_sub(STOP_BEFORE).max(left / 2));
+    let outcome = drain_queue(app, &until).await;
+    match (serde_json::from_value::<SqsEvent>(event.payload), outcome) {
+        (Ok(bell), outcome) => {
+            let mut answer = SqsBatchResponse::default();
+            if let Err(error) = outcome {
+                tracing::error!(cause = shared::error::chain(&error), "the queue could not be drained");
+                bell.records.into_iter().filter_map(|message| message.message_id).for_each(|id| answer.add_failure(id));
+            }
+            Ok(serde_json::to_value(answer)?)
+        }
+        (Err(_), Ok(drained)) => Ok(serde_json::json!({ "stored": drained.stored })),
+        (Err(_), Err(error)) => Err(error.into()),
+    }
+}
+
+fn deadline_of(context: &lambda_runtime::Context) -> Instant {
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    let left = i128::from(context.deadline).saturating_sub(now);
+    Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or_default())
+}

@@ -1,0 +1,136 @@
+//! The writes of one drain: raw and documents side by side, then rows in one transaction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use shared::error::{Result, chain};
+use shared::ids::TenantId;
+use shared::index::Outcome;
+use shared::rows::{IndexState, SchemaState, StoreBatch};
+
+use crate::App;
+use crate::drain::{Until, in_any_weather};
+use crate::prepare::Prepared;
+
+/// How long a tenant whose rows cannot be written is left alone: as long as the queue leaves a parked entry.
+const PARKED_FOR: Duration = shared::queue::LEFT_BEHIND_AFTER;
+
+/// Tenants whose rows cannot be written just now, for a reason of their own: a schema that is not there, or is damaged.
+#[derive(Debug, Clone, Default)]
+pub struct Parked(Arc<Mutex<HashMap<TenantId, Instant>>>);
+
+impl Parked {
+    /// Whether a tenant's entries are to be put aside.
+    #[must_use]
+    pub fn holds(&self, tenant: &TenantId) -> bool {
+        self.0.lock().expect("no panic while held").get(tenant).is_some_and(|since| since.elapsed() < PARKED_FOR)
+    }
+
+    fn add(&self, tenant: &TenantId) {
+        let mut parked = self.0.lock().expect("no panic while held");
+        parked.retain(|_, since| since.elapsed() < PARKED_FOR);
+        parked.insert(tenant.clone(), Instant::now());
+    }
+}
+
+/// What is written before the rows: raw is in the object store, the index has been asked.
+#[derive(Debug)]
+pub struct Written {
+    /// Receipts and rows, as the index left them.
+    pub batches: Vec<StoreBatch>,
+}
+
+/// Writes raw and documents, side by side. Raw must be there before its row; the index may be down: then its rows stay pending.
+///
+/// # Errors
+/// [`shared::error::Error::Unavailable`] where the object store has not taken raw when it is time to stop.
+pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Written> {
+    let Prepared { objects, bulk, mut batches } = prepared;
+    let raw = futures::future::try_join_all(objects.iter().map(|(path, bytes)| in_any_weather(until.clone(), move || app.archive.put(path, bytes.clone()))));
+    let ids = bulk.ids().to_vec();
+    let index = async {
+        if bulk.is_empty() || !app.breaker.allows(&app.index).await {
+            return Vec::new();
+        }
+        app.index.bulk(bulk).await.unwrap_or_else(|error| {
+            app.breaker.trip();
+            tracing::warn!(cause = chain(&error), "the index missed a drain; maintenance will see to it");
+            Vec::new()
+        })
+    };
+    let (raw, outcomes) = tokio::join!(raw, index);
+    raw?;
+    let outcomes: HashMap<_, _> = ids.into_iter().zip(outcomes).collect();
+    for batch in &mut batches {
+        settle(batch, &outcomes);
+    }
+    Ok(Written { batches })
+}
+
+/// Writes into a batch what the index said of its documents.
+fn settle(batch: &mut StoreBatch, outcomes: &HashMap<shared::ids::LogId, Outcome>) {
+    let mut counts = [0_i32; 4];
+    for row in &mut batch.rows {
+        row.index_state = match (row.index_state, outcomes.get(&row.id)) {
+            (IndexState::Pending, Some(Outcome::Indexed)) => IndexState::Indexed,
+            (IndexState::Pending, Some(Outcome::Refused(reason))) => {
+                tracing::warn!(log = %row.id, reason, "the index refused a document; its row and raw are kept");
+                IndexState::Refused
+            }
+            (state, _) => state,
+        };
+        counts[row.index_state as usize] += 1;
+    }
+    let receipt = &mut batch.receipt;
+    [receipt.pending, receipt.indexed, receipt.refused, receipt.not_wanted] = counts;
+}
+
+/// Which tenants' batches were stored, and which were not.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Rows written for the first time.
+    pub rows: usize,
+    /// Tenants whose batches are to be parked.
+    pub parked: Vec<TenantId>,
+}
+
+/// Writes receipts and rows: all in one transaction, or where that fails for what one tenant is, one for each tenant.
+///
+/// # Errors
+/// [`shared::error::Error::Unavailable`]: nothing may be acknowledged.
+pub async fn store(app: &App, written: &Written) -> Result<Stored> {
+    let all: Vec<&StoreBatch> = written.batches.iter().collect();
+    match app.rows.store(&all).await {
+        Ok(fresh) => Ok(Stored { rows: rows_of(&all, &fresh), parked: Vec::new() }),
+        Err(error) if error.is_retryable() => Err(error),
+        Err(_) => store_by_tenant(app, &all).await,
+    }
+}
+
+async fn store_by_tenant(app: &App, all: &[&StoreBatch]) -> Result<Stored> {
+    let mut by_tenant: BTreeMap<&TenantId, Vec<&StoreBatch>> = BTreeMap::new();
+    for batch in all {
+        by_tenant.entry(&batch.receipt.tenant).or_default().push(batch);
+    }
+    let mut stored = Stored::default();
+    for (tenant, batches) in by_tenant {
+        match app.rows.store(&batches).await {
+            Ok(fresh) => stored.rows += rows_of(&batches, &fresh),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(_) if app.rows.schema_state(tenant).await? == SchemaState::Dropped => {
+                tracing::warn!(%tenant, batches = batches.len(), "dropped what arrived for a tenant that is gone");
+            }
+            Err(error) => {
+                tracing::error!(%tenant, cause = chain(&error), "a tenant's rows cannot be written; its batches are parked");
+                app.parked.add(tenant);
+                stored.parked.push(tenant.clone());
+            }
+        }
+    }
+    Ok(stored)
+}
+
+fn rows_of(batches: &[&StoreBatch], fresh: &std::collections::HashSet<shared::ids::BatchId>) -> usize {
+    batches.iter().filter(|batch| fresh.contains(&batch.receipt.batch)).map(|batch| batch.rows.len()).sum()
+}
