@@ -1,0 +1,45 @@
+//! Measurements against the engines' own limits, side by side. `scripts/bench` starts engines of its own and calls this.
+
+mod baseline;
+mod data;
+mod drive;
+mod end_to_end;
+mod server;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use shared::settings::Env;
+
+/// Measures Logger Hub beside the engines that it stands on. The engines are named by the settings, and should hold nothing else.
+#[derive(Parser)]
+struct Arguments {
+    /// Folder with the events, `*.ndjson.gz`; else the shared ones, or where they are not at hand the bundled sample.
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+    /// Times that ours and the baseline are run, in turn.
+    #[arg(long, global = true, default_value_t = 3)]
+    rounds: usize,
+    #[command(subcommand)]
+    case: Case,
+}
+
+#[derive(Subcommand)]
+enum Case {
+    /// All events through HTTP into all three stores, beside raw `_bulk` of the same documents; then every log is looked for.
+    EndToEnd,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let env = Env::from_process();
+    let events = data::load(arguments.data.as_deref(), arguments.seed)?;
+    match arguments.case {
+        Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
+    }
+}

@@ -1,0 +1,84 @@
+//! The server under measurement: a process of its own, with its CPU time and memory as the kernel counts them.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+/// Operator token of the measured server; it lives on loopback for a minute.
+const OPERATOR: &str = "bench-operator-token";
+/// How long the server may take to answer.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// Ticks of a second in `/proc/PID/stat` (proc(5): sysconf(_SC_CLK_TCK), 100 on Linux).
+const TICKS: f64 = 100.0;
+
+/// A running `loggerhub serve`. Ended when dropped.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+impl Server {
+    /// Migrates and starts the server that was built beside this program.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("loggerhub");
+        let migrated = command(&program).arg("migrate").status().with_context(|| format!("cannot run {}: build it first", program.display()))?;
+        if !migrated.success() {
+            bail!("`loggerhub migrate` failed");
+        }
+        let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let process = command(&program).arg("serve").env("LOGGERHUB_LISTEN", listen.to_string()).env("LOGGERHUB_OPERATOR_TOKEN", OPERATOR).spawn()?;
+        let server = Self { process, url: format!("http://{listen}"), http: reqwest::Client::builder().no_proxy().build()? };
+        let began = Instant::now();
+        while server.http.get(format!("{}/healthz", server.url)).send().await.is_err() {
+            if began.elapsed() > STARTS_WITHIN {
+                bail!("the server does not answer");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(server)
+    }
+
+    /// Makes a tenant and a key for it.
+    pub(crate) async fn tenant(&self, id: &str) -> anyhow::Result<String> {
+        self.as_operator("/v1/tenants", &json!({ "id": id, "name": id })).await?;
+        let key = self.as_operator(&format!("/v1/tenants/{id}/keys"), &json!({ "name": "bench" })).await?;
+        key["key"].as_str().map(str::to_owned).context("no key in the answer")
+    }
+
+    async fn as_operator(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.http.post(format!("{}{path}", self.url)).bearer_auth(OPERATOR).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// CPU seconds used so far, user and system.
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+        Ok((ticks(11) + ticks(12)) / TICKS)
+    }
+
+    /// Most memory held so far, in MiB.
+    pub(crate) fn peak_mib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or_default() / 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(program: &PathBuf) -> Command {
+    let mut command = Command::new(program);
+    command.env("LOGGERHUB_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}

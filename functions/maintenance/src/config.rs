@@ -1,0 +1,32 @@
+//! What maintenance is told at start.
+
+use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
+
+/// Settings of maintenance: every engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the queue and the key ring are.
+    pub redis: RedisSettings,
+    /// The database of tenants and keys.
+    pub control: PostgresSettings,
+    /// The database of rows and receipts.
+    pub logs: PostgresSettings,
+    /// The search index.
+    pub opensearch: OpenSearchSettings,
+    /// Where raw is kept.
+    pub archive: ArchiveSettings,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`SettingError`].
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        Ok(Self {
+            redis: RedisSettings::from_env(env)?,
+            control: PostgresSettings::control_from_env(env)?,
+            logs: PostgresSettings::logs_from_env(env)?,
+            opensearch: OpenSearchSettings::from_env(env)?,
+            archive: ArchiveSettings::from_env(env)?,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Maintenance: what is done on a schedule, every minute, so that nothing else has to wait for it.
+//!
+//! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
+//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`]. A step that fails stops no
+//! other, and one broken tenant stops no other tenant.
+
+pub mod config;
+
+mod finish_tenants;
+mod forget_consumers;
+mod index_missed;
+mod keep_partitions;
+mod republish_keys;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use shared::archive::Archive;
+use shared::error::{Result, chain};
+use shared::index::Index;
+use shared::keys::KeyRing;
+use shared::queue::Queue;
+use shared::redis_link::RedisLink;
+use shared::rows::Rows;
+use shared::tenants::Registry;
+
+pub use finish_tenants::{Finished, Patience, finish_tenants};
+pub use forget_consumers::{Forgotten, forget_consumers};
+pub use index_missed::{Indexed, index_missed};
+pub use keep_partitions::{Kept, keep_partitions};
+pub use republish_keys::{Republished, republish_keys};
+
+/// How long Redis may take: nobody waits.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one run takes up work on what the index missed: a schedule wakes the next every minute.
+const INDEX_BUDGET: Duration = Duration::from_secs(45);
+
+/// What maintenance needs.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Tenants and keys.
+    pub registry: Registry,
+    /// Rows and receipts.
+    pub rows: Rows,
+    /// The search index.
+    pub index: Index,
+    /// Where raw is kept.
+    pub archive: Archive,
+    /// The queue.
+    pub queue: Queue,
+    /// Where keys are looked up.
+    pub ring: KeyRing,
+}
+
+impl App {
+    /// Opens the doors that maintenance needs. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`shared::error::Error::Internal`] for a setting that makes no sense.
+    pub async fn connect(settings: &config::Settings) -> Result<Self> {
+        let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        Ok(Self {
+            registry: Registry::open(&settings.control)?,
+            rows: Rows::open(&settings.logs)?,
+            index: Index::open(&settings.opensearch)?,
+            archive: Archive::open(&settings.archive).await,
+            // It never pushes, so there is no room to name.
+            queue: Queue::new(redis.clone(), 0),
+            ring: KeyRing::new(redis),
+        })
+    }
+}
+
+/// What each step did; `None` for one that failed, which was logged.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Keys that were published.
+    pub keys: Option<Republished>,
+    /// Partitions and indices that are there now.
+    pub partitions: Option<Kept>,
+    /// Tenants whose making or removal was finished.
+    pub tenants: Option<Finished>,
+    /// Consumers that were forgotten.
+    pub consumers: Option<Forgotten>,
+    /// What the index had missed.
+    pub indexed: Option<Indexed>,
+}
+
+impl Report {
+    /// Whether no step succeeded.
+    #[must_use]
+    pub fn all_failed(&self) -> bool {
+        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None })
+    }
+}
+
+/// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
+pub async fn run_all(app: &App) -> Report {
+    let (keys, partitions, tenants, consumers, indexed) = tokio::join!(
+        step("republish_keys", Box::pin(republish_keys(app))),
+        step("keep_partitions", Box::pin(keep_partitions(app))),
+        step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
+        step("forget_consumers", Box::pin(forget_consumers(app))),
+        step("index_missed", Box::pin(index_missed(app, INDEX_BUDGET))),
+    );
+    let report = Report { keys, partitions, tenants, consumers, indexed };
+    tracing::info!(?report, "maintenance ran");
+    report
+}
+
+/// Boxed, because the types of the steps' futures are nested deeper than the compiler looks.
+async fn step<T>(name: &'static str, work: BoxFuture<'_, Result<T>>) -> Option<T> {
+    match work.await {
+        Ok(report) => Some(report),
+        Err(error) => {
+            metrics::counter!("loggerhub_maintenance_failures_total", "step" => name).increment(1);
+            tracing::error!(step = name, cause = chain(&error), "a step of maintenance failed");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::error::Error;
+
+    #[tokio::test]
+    async fn a_run_has_failed_only_if_all_of_it_has() {
+        assert!(Report::default().all_failed());
+        let consumers = step("forget_consumers", Box::pin(async { Ok(Forgotten::default()) })).await;
+        assert!(!Report { consumers, ..Report::default() }.all_failed());
+        assert!(step::<Kept>("keep_partitions", Box::pin(async { Err(Error::NotFound("thing")) })).await.is_none());
+    }
+}

@@ -1,0 +1,32 @@
+//! What search is told at start.
+
+use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
+
+/// Settings of search: all stores, to read from.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the key ring and the queue are.
+    pub redis: RedisSettings,
+    /// Tenants and keys, asked where Redis is down.
+    pub control: PostgresSettings,
+    /// Rows and receipts.
+    pub logs: PostgresSettings,
+    /// Full text.
+    pub opensearch: OpenSearchSettings,
+    /// Raw.
+    pub archive: ArchiveSettings,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`SettingError`].
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        Ok(Self {
+            redis: RedisSettings::from_env(env)?,
+            control: PostgresSettings::control_from_env(env)?,
+            logs: PostgresSettings::logs_from_env(env)?,
+            opensearch: OpenSearchSettings::from_env(env)?,
+            archive: ArchiveSettings::from_env(env)?,
+        })
+    }
+}

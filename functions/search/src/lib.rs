@@ -1,0 +1,82 @@
+//! Search: lists (Postgres), full text (OpenSearch gives ids, Postgres the rows), details (OpenSearch, else the raw object) and
+//! what became of a batch.
+//!
+//! The tenant comes from the key, and every store is asked for that tenant's only: another's log is a 404. With OpenSearch down
+//! lists and details work, and a search answers from the rows, saying so (`source`, `complete`). Pages are stable: the first
+//! one fixes which logs belong to the list, by when they were received, and its cursor carries that on. Nothing here writes.
+
+pub mod config;
+
+mod batch;
+mod cursor;
+mod detail;
+mod highlight;
+mod list;
+mod page;
+mod params;
+mod query;
+mod range;
+mod routes;
+mod search;
+
+use std::time::Duration;
+
+use shared::archive::Archive;
+use shared::auth::Authenticator;
+use shared::error::{Result, chain};
+use shared::index::Index;
+use shared::keys::KeyRing;
+use shared::queue::Queue;
+use shared::redis_link::RedisLink;
+use shared::rows::Rows;
+use shared::tenants::Registry;
+
+pub use routes::{openapi, router};
+
+/// How long Redis may take: a key is looked up in Postgres after that, and a reader is still there.
+pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the queue may hold is ingest's affair: nothing is pushed from here.
+const NO_PUSHES: u64 = 0;
+
+/// What search needs.
+#[derive(Clone)]
+pub struct App {
+    /// Lists, rows of hits, receipts.
+    pub rows: Rows,
+    /// Full text and documents.
+    pub index: Index,
+    /// Raw.
+    pub archive: Archive,
+    /// Redis' clock, and what is under way.
+    pub queue: Queue,
+    /// Checks keys.
+    pub auth: Authenticator,
+}
+
+impl App {
+    /// Opens the doors that search needs. No engine has to be there: Redis is asked for its clock, and where it does not answer
+    /// our own will do.
+    ///
+    /// # Errors
+    /// [`shared::error::Error::Internal`] for a setting that makes no sense.
+    pub async fn connect(settings: &config::Settings) -> Result<Self> {
+        let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        let queue = Queue::new(redis.clone(), NO_PUSHES);
+        if let Err(error) = queue.ask_clock().await {
+            tracing::warn!(cause = chain(&error), "without the clock of Redis, by which logs are received, ours is used");
+        }
+        Ok(Self {
+            rows: Rows::open(&settings.logs)?,
+            index: Index::open(&settings.opensearch)?,
+            archive: Archive::open(&settings.archive).await,
+            queue,
+            auth: Authenticator::new(KeyRing::new(redis), Some(Registry::open(&settings.control)?), None),
+        })
+    }
+}
+
+impl axum::extract::FromRef<App> for Authenticator {
+    fn from_ref(app: &App) -> Self {
+        app.auth.clone()
+    }
+}

@@ -1,0 +1,191 @@
+//! Pages of logs as they are answered, and where they are cut.
+
+use serde::Serialize;
+use shared::error::{Error, Result};
+use shared::ids::LogId;
+use shared::index::Sort;
+use shared::record::Level;
+use shared::rows::Row;
+use shared::timestamp;
+
+use crate::params::Asked;
+use crate::range::Range;
+
+/// Largest answer: Lambda carries 6 MB (its synchronous response quota), of which the event around the body takes some.
+const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
+/// What stands around the logs of a page: range, cursor, total. Some three hundred bytes.
+const FRAME_BYTES: usize = 4 * 1024;
+
+/// Which store answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    /// The search index.
+    OpenSearch,
+    /// The rows.
+    Postgres,
+    /// The raw object.
+    Raw,
+}
+
+/// One log of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Log {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub(crate) id: LogId,
+    /// The record's own time, or that of receipt.
+    #[schema(format = DateTime)]
+    pub(crate) timestamp: String,
+    /// When it was received.
+    #[schema(format = DateTime)]
+    pub(crate) received_at: String,
+    /// The service that wrote it.
+    pub(crate) service: String,
+    /// TRACE, DEBUG, INFO, WARN, ERROR or FATAL.
+    #[schema(value_type = String, example = "ERROR")]
+    pub(crate) level: Level,
+    /// The text that sums it up; in lists at most 500 characters.
+    pub(crate) message: String,
+    /// Language of the program that wrote it.
+    pub(crate) language: Option<String>,
+    /// Whether it is in the search index.
+    pub(crate) indexed: bool,
+    /// The raw object that holds the record.
+    pub(crate) raw_path: String,
+}
+
+impl From<Row> for Log {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            timestamp: timestamp::format(row.timestamp),
+            received_at: received_at(row.id.unix_ms()),
+            service: row.service,
+            level: row.level,
+            message: row.message,
+            language: row.language,
+            indexed: row.indexed,
+            raw_path: row.raw_path,
+        }
+    }
+}
+
+/// The time that an id holds, as text.
+pub(crate) fn received_at(unix_ms: u64) -> String {
+    timestamp::format(i64::try_from(unix_ms).unwrap_or(timestamp::MAX))
+}
+
+/// A page of logs, newest first by `timestamp`, then `id`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Page<T> {
+    /// The logs.
+    pub(crate) logs: Vec<T>,
+    /// Send it as `cursor` for the next page; null at the end.
+    pub(crate) next_cursor: Option<String>,
+    /// The range that was used; null where it is open.
+    pub(crate) range: Range,
+    /// Which store answered.
+    pub(crate) source: Source,
+    /// Whether everything that was stored by then was looked at.
+    pub(crate) complete: bool,
+}
+
+impl<T> Page<T> {
+    /// The page that was asked for.
+    pub(crate) fn new(asked: &Asked, cut: Cut<T>, source: Source, complete: bool) -> Self {
+        Self { logs: cut.logs, next_cursor: cut.next.map(|after| asked.cursor(after)), range: asked.range, source, complete }
+    }
+}
+
+/// What fits into a page.
+#[derive(Debug)]
+pub(crate) struct Cut<T> {
+    /// The logs.
+    pub(crate) logs: Vec<T>,
+    /// The page after it begins after this one; `None` at the end.
+    pub(crate) next: Option<Sort>,
+}
+
+/// Cuts a page after `limit` candidates, or when it is as large as an answer may be. One candidate more than `limit` says that
+/// there is a next page. A candidate without a log counts, and is passed over. A page takes its first log whatever its size:
+/// else there would be no way past it.
+///
+/// # Errors
+/// [`Error::Internal`] for a log that is no JSON, which none is.
+pub(crate) fn cut<T: Serialize>(candidates: impl IntoIterator<Item = (Sort, Option<T>)>, limit: usize) -> Result<Cut<T>> {
+    let mut page = Cut { logs: Vec::new(), next: None };
+    let mut room = MAX_ANSWER_BYTES - FRAME_BYTES;
+    let mut last = None;
+    for (count, (position, log)) in candidates.into_iter().enumerate() {
+        let size = log.as_ref().map(size_of).transpose()?.unwrap_or_default();
+        if count == limit || (size > room && !page.logs.is_empty()) {
+            page.next = last;
+            break;
+        }
+        room = room.saturating_sub(size);
+        page.logs.extend(log);
+        last = Some(position);
+    }
+    Ok(page)
+}
+
+/// Bytes that a log takes in an answer, with the comma after it.
+fn size_of(log: &impl Serialize) -> Result<usize> {
+    serde_json::to_vec(log).map(|json| json.len() + 1).map_err(|e| Error::internal("measuring an answer", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shared::ids::BatchId;
+
+    /// Candidates whose logs are texts of these lengths; `None` for a hit without a row.
+    fn candidates(sizes: &[Option<usize>]) -> Vec<(Sort, Option<String>)> {
+        let batch = BatchId::new(1_760_099_196_000);
+        (0_u16..).zip(sizes).map(|(n, size)| ((-i64::from(n), batch.log(n)), size.map(|size| "x".repeat(size)))).collect()
+    }
+
+    #[test]
+    fn one_more_than_the_limit_means_a_next_page() {
+        let all = candidates(&[Some(1), Some(1), Some(1)]);
+        let page = cut(all.clone(), 2).expect("a page");
+        assert_eq!((page.logs.len(), page.next), (2, Some(all[1].0)));
+        assert_eq!(cut(all, 3).expect("a page").next, None);
+        assert_eq!(cut::<String>([], 3).expect("a page").next, None);
+    }
+
+    #[test]
+    fn hits_without_a_row_are_passed_over() {
+        let all = candidates(&[Some(1), None, None, Some(1)]);
+        let page = cut(all.clone(), 3).expect("a page");
+        assert_eq!((page.logs.len(), page.next), (1, Some(all[2].0)));
+        assert_eq!(cut(candidates(&[None, None]), 1).expect("a page").logs.len(), 0);
+    }
+
+    #[test]
+    fn one_log_larger_than_an_answer_does_not_stop_the_list() {
+        let all = candidates(&[Some(MAX_ANSWER_BYTES), Some(1)]);
+        let page = cut(all.clone(), 50).expect("a page");
+        assert_eq!((page.logs.len(), page.next), (1, Some(all[0].0)));
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_within_bounds_and_together_hold_every_log_once(sizes in prop::collection::vec(prop::option::of(0..700_000_usize), 0..40), limit in 1..20_usize) {
+            let all = candidates(&sizes);
+            let (mut seen, mut rest) = (Vec::new(), all.as_slice());
+            loop {
+                let page = cut(rest.iter().take(limit + 1).cloned(), limit).expect("a page");
+                let bytes = serde_json::to_vec(&page.logs).expect("JSON").len();
+                prop_assert!(bytes <= MAX_ANSWER_BYTES - FRAME_BYTES + 2 && page.logs.len() <= limit);
+                seen.extend(page.logs.iter().map(String::len));
+                let Some(next) = page.next else { break };
+                let consumed = rest.iter().position(|(at, _)| *at == next).expect("one of them") + 1;
+                rest = &rest[consumed..];
+            }
+            prop_assert_eq!(seen, sizes.into_iter().flatten().collect::<Vec<_>>());
+        }
+    }
+}

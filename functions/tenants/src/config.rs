@@ -1,0 +1,30 @@
+//! What tenants is told at start.
+
+use shared::auth::Authenticator;
+use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SettingError};
+
+/// Settings of tenants: both databases, the key ring, and the operator's token.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the key ring is.
+    pub redis: RedisSettings,
+    /// The database of tenants and keys.
+    pub control: PostgresSettings,
+    /// The database in which each tenant has a schema.
+    pub logs: PostgresSettings,
+    /// What an operator sends; without it nobody is one.
+    pub operator: Option<Secret>,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`SettingError`].
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        Ok(Self {
+            redis: RedisSettings::from_env(env)?,
+            control: PostgresSettings::control_from_env(env)?,
+            logs: PostgresSettings::logs_from_env(env)?,
+            operator: Authenticator::operator_from_env(env)?,
+        })
+    }
+}

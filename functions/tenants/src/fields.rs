@@ -1,0 +1,112 @@
+//! The body of a request, read field by field, so that each thing that is wrong with it is said at once, by the field's name.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use shared::error::{Error, Fault, Result};
+
+/// Longest name of a tenant or a key, in characters.
+const MAX_NAME_CHARS: usize = 200;
+
+/// A JSON object whose fields are taken out one by one.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Map<String, Value>")]
+pub(crate) struct Fields {
+    left: Map<String, Value>,
+    faults: Vec<Fault>,
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(left: Map<String, Value>) -> Self {
+        Self { left, faults: Vec::new() }
+    }
+}
+
+impl Fields {
+    /// A field that must be there. `None` is a fault that [`Fields::done`] tells.
+    pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        if self.left.get(name).is_none_or(Value::is_null) {
+            self.left.remove(name);
+            self.fault(name, "required", "must be given");
+            return None;
+        }
+        self.optional(name, read)
+    }
+
+    /// A field that may be there; `null` counts as not there.
+    pub(crate) fn optional<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        let value = self.left.remove(name).filter(|value| !value.is_null())?;
+        read(&value).map_err(|detail| self.fault(name, "invalid_parameter", &detail)).ok()
+    }
+
+    fn fault(&mut self, name: &str, code: &str, detail: &str) {
+        self.faults.push(Fault { index: None, field: Some(name.to_owned()), code: code.to_owned(), detail: detail.to_owned() });
+    }
+
+    /// What was read, if nothing was wrong. A field that nobody took is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults.
+    pub(crate) fn done<T>(mut self, read: Option<T>) -> Result<T> {
+        for name in std::mem::take(&mut self.left).keys() {
+            self.fault(name, "unknown_field", "is not known here");
+        }
+        match (read, self.faults.as_slice()) {
+            (Some(read), []) => Ok(read),
+            (_, faults) => {
+                let told: Vec<String> = faults.iter().map(|fault| format!("`{}` {}", fault.field.as_deref().unwrap_or_default(), fault.detail)).collect();
+                Err(Error::Invalid { code: "invalid_parameter", detail: told.join("; "), faults: self.faults })
+            }
+        }
+    }
+}
+
+/// A text, read further.
+pub(crate) fn text<T>(read: impl FnOnce(&str) -> Result<T, String>) -> impl FnOnce(&Value) -> Result<T, String> {
+    |value| read(value.as_str().ok_or("must be a string")?)
+}
+
+/// A name for people: 1 to 200 characters, the white space around it dropped.
+pub(crate) fn name(sent: &str) -> Result<String, String> {
+    let name = sent.trim();
+    if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) {
+        return Err(format!("must have 1 to {MAX_NAME_CHARS} characters"));
+    }
+    if name.chars().any(char::is_control) { Err("must not hold control characters".to_owned()) } else { Ok(name.to_owned()) }
+}
+
+#[cfg(test)]
+pub(crate) fn fields(json: &str) -> Fields {
+    serde_json::from_str(json).expect("an object")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_of(json: &str) -> Vec<(String, String)> {
+        let mut fields = fields(json);
+        let name = fields.required("name", text(name));
+        match fields.done(name) {
+            Err(Error::Invalid { faults, .. }) => faults.into_iter().map(|fault| (fault.field.unwrap_or_default(), fault.code)).collect(),
+            Ok(_) => Vec::new(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn each_fault_names_its_field() {
+        let pair = |field: &str, code: &str| (field.to_owned(), code.to_owned());
+        assert_eq!(faults_of(r#"{"name":" Tenant A "}"#), []);
+        assert_eq!(faults_of(r#"{"x":1,"y":null}"#), [pair("name", "required"), pair("x", "unknown_field"), pair("y", "unknown_field")]);
+        assert_eq!(faults_of(r#"{"name":null}"#), [pair("name", "required")]);
+        for bad in [r#"{"name":7}"#, r#"{"name":"  "}"#, r#"{"name":"a\u0000b"}"#, &format!(r#"{{"name":"{}"}}"#, "x".repeat(201))] {
+            assert_eq!(faults_of(bad), [pair("name", "invalid_parameter")], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_counted_in_characters_after_trimming() {
+        assert_eq!(name(&format!(" {} ", "é".repeat(200))).map(|name| name.chars().count()), Ok(200));
+        assert!(name(&"é".repeat(201)).is_err());
+    }
+}

@@ -1,0 +1,186 @@
+//! The routes of tenants.
+
+use axum::extract::State;
+use axum::http::header::{HeaderName, LOCATION};
+use axum::http::{StatusCode};
+use axum::{Json, Router};
+use shared::auth::Operator;
+use shared::error::Result;
+use shared::http::{Params, SmallJson};
+use shared::problem::Problem;
+use shared::tenants::Tenant;
+use time::OffsetDateTime;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::{KeyAdmin, KeyInPath, TenantInPath};
+use crate::change_tenant::{self, TenantChange};
+use crate::create_key::{self, CreatedKey, KeyRequest};
+use crate::create_tenant::{self, NewTenant};
+use crate::fields::Fields;
+use crate::list_keys::{self, KeyList};
+use crate::list_tenants::{self, TenantPage, TenantQuery};
+use crate::{App, delete_tenant, revoke_key};
+
+/// Create a tenant
+///
+/// Its schema is made before the answer. Where that breaks off, sending the same again goes on.
+#[utoipa::path(
+    post, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), request_body = NewTenant,
+    responses(
+        (status = 201, description = "It works; `Location` names it", body = Tenant),
+        (status = 400, description = "`invalid_json`", body = Problem),
+        (status = 401, description = "Not the operator", body = Problem),
+        (status = 409, description = "`tenant_exists`: there is, or was, a tenant of this id", body = Problem),
+        (status = 413, description = "`body_too_large`", body = Problem),
+        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+    )
+)]
+async fn post_tenant(State(app): State<App>, _: Operator, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Tenant>)> {
+    let tenant = create_tenant::create(&app.registry, &app.rows, &NewTenant::read(fields)?).await?;
+    Ok((StatusCode::CREATED, [(LOCATION, format!("/v1/tenants/{}", tenant.id))], Json(tenant)))
+}
+
+/// List tenants
+#[utoipa::path(
+    get, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), params(TenantQuery),
+    responses(
+        (status = 200, description = "A page, in the order of ids", body = TenantPage),
+        (status = 401, description = "Not the operator", body = Problem),
+        (status = 422, description = "`invalid_parameter` or `invalid_cursor`", body = Problem),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+    )
+)]
+async fn get_tenants(State(app): State<App>, _: Operator, Params(query): Params<TenantQuery>) -> Result<Json<TenantPage>> {
+    list_tenants::list(&app.registry, &query).await.map(Json)
+}
+
+/// Read a tenant
+#[utoipa::path(
+    get, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
+    responses(
+        (status = 200, description = "The tenant", body = Tenant),
+        (status = 401, description = "Not the operator", body = Problem),
+        (status = 404, description = "There is no such tenant", body = Problem),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+    )
+)]
+async fn get_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<Json<Tenant>> {
+    app.registry.tenant(&id).await.map(Json)
+}
+
+/// Rename, suspend or resume a tenant
+///
+/// A suspended tenant can read, but not send. A new status counts everywhere within 5 s of the answer.
+#[utoipa::path(
+    patch, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")), request_body = TenantChange,
+    responses(
+        (status = 200, description = "The tenant as it is now", body = Tenant),
+        (status = 400, description = "`invalid_json`", body = Problem),
+        (status = 401, description = "Not the operator", body = Problem),
+        (status = 404, description = "There is no such tenant", body = Problem),
+        (status = 409, description = "`tenant_provisioning`: it is still being made, and has no status to change", body = Problem),
+        (status = 413, description = "`body_too_large`", body = Problem),
+        (status = 422, description = "`invalid_parameter` or `nothing_to_change`", body = Problem),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but its keys may not know yet. Send it again after `Retry-After`", body = Problem),
+    )
+)]
+async fn patch_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<Tenant>> {
+    change_tenant::change(&app.registry, &app.ring, &id, &TenantChange::read(fields)?).await.map(Json)
+}
+
+/// Delete a tenant
+///
+/// It is gone at once, with its keys; what it has is removed after. Its id is never used again.
+#[utoipa::path(
+    delete, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 401, description = "Not the operator", body = Problem),
+        (status = 404, description = "There is no such tenant, or not any more", body = Problem),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: it is gone, and its keys follow within a minute", body = Problem),
+    )
+)]
+async fn delete_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<StatusCode> {
+    delete_tenant::delete(&app.registry, &app.ring, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Create an API key
+///
+/// The key is in the answer, and never shown again. A tenant's key gives `tenant:admin` and `billing:read` only if it holds them.
+#[utoipa::path(
+    post, path = "/v1/tenants/{id}/keys", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])),
+    params(("id" = String, Path, description = "The tenant")), request_body = KeyRequest,
+    responses(
+        (status = 201, description = "The key, this once", body = CreatedKey),
+        (status = 400, description = "`invalid_json`", body = Problem),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
+        (status = 403, description = "`missing_scope` or `scope_not_held`", body = Problem),
+        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem),
+        (status = 409, description = "`tenant_provisioning`: it is still being made", body = Problem),
+        (status = 413, description = "`body_too_large`", body = Problem),
+        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem),
+        (status = 503, description = "No key was made; come again after `Retry-After`: `redis_unavailable`, `postgres_unavailable`", body = Problem),
+    )
+)]
+async fn post_key(State(app): State<App>, admin: KeyAdmin, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, Json<CreatedKey>)> {
+    let new = create_key::read(fields, OffsetDateTime::now_utc())?;
+    let created = create_key::create(&app.registry, &app.ring, &admin, new).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// List API keys
+#[utoipa::path(
+    get, path = "/v1/tenants/{id}/keys", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])), params(("id" = String, Path, description = "The tenant")),
+    responses(
+        (status = 200, description = "All keys, revoked ones included, oldest first", body = KeyList),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+    )
+)]
+async fn get_keys(State(app): State<App>, admin: KeyAdmin) -> Result<Json<KeyList>> {
+    list_keys::list(&app.registry, &admin.tenant).await.map(Json)
+}
+
+/// Revoke an API key
+///
+/// It stops everywhere within 5 s of the answer.
+#[utoipa::path(
+    delete, path = "/v1/tenants/{id}/keys/{key_id}", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])),
+    params(("id" = String, Path, description = "The tenant"), ("key_id" = uuid::Uuid, Path, description = "The key's id")),
+    responses(
+        (status = 204, description = "It is revoked"),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "There is no such key, or it is another tenant's", body = Problem),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but it may still open doors. Send it again after `Retry-After`", body = Problem),
+    )
+)]
+async fn delete_key(State(app): State<App>, admin: KeyAdmin, KeyInPath(key_id): KeyInPath) -> Result<StatusCode> {
+    revoke_key::revoke(&app.registry, &app.ring, &admin.tenant, key_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(post_tenant, get_tenants))
+        .routes(routes!(get_tenant, patch_tenant, delete_tenant))
+        .routes(routes!(post_key, get_keys))
+        .routes(routes!(delete_key))
+}
+
+/// The routes, undressed: whoever serves them puts on `shared::http::dress`.
+pub fn router(app: App) -> Router {
+    Router::from(routes()).with_state(app)
+}
+
+/// What the routes say of themselves.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}

@@ -1,0 +1,39 @@
+//! What the server is told at start: the settings of all functions.
+
+use shared::auth::Authenticator;
+use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError};
+
+/// Settings of the server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Redis.
+    pub redis: RedisSettings,
+    /// The queue and the linger.
+    pub queue: QueueSettings,
+    /// Tenants and keys.
+    pub control: PostgresSettings,
+    /// Rows and receipts.
+    pub logs: PostgresSettings,
+    /// The index.
+    pub index: OpenSearchSettings,
+    /// Raw.
+    pub archive: ArchiveSettings,
+    /// The operator's token.
+    pub operator: Option<Secret>,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`SettingError`].
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        Ok(Self {
+            redis: RedisSettings::from_env(env)?,
+            queue: QueueSettings::from_env(env)?,
+            control: PostgresSettings::control_from_env(env)?,
+            logs: PostgresSettings::logs_from_env(env)?,
+            index: OpenSearchSettings::from_env(env)?,
+            archive: ArchiveSettings::from_env(env)?,
+            operator: Authenticator::operator_from_env(env)?,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! The doors to the engines, opened once and shared by all functions of the process.
+
+use std::time::Duration;
+
+use processor::{Breaker, Parked};
+use shared::archive::Archive;
+use shared::auth::Authenticator;
+use shared::bell::Bell;
+use shared::error::Result;
+use shared::index::Index;
+use shared::keys::KeyRing;
+use shared::queue::Queue;
+use shared::redis_link::RedisLink;
+use shared::rows::Rows;
+use shared::tenants::Registry;
+use uuid::Uuid;
+
+use crate::Settings;
+
+/// How long Redis may take for the processor and maintenance, whose answers hold megabytes. They have a connection of their own,
+/// so that no request waits behind a drain.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// Every engine's door.
+#[derive(Debug, Clone)]
+pub struct Doors {
+    /// The queue, as requests use it.
+    pub queue: Queue,
+    /// The queue, as the processor uses it.
+    pub patient_queue: Queue,
+    /// The key ring.
+    pub ring: KeyRing,
+    /// Tenants and keys.
+    pub registry: Registry,
+    /// Rows and receipts.
+    pub rows: Rows,
+    /// The index.
+    pub index: Index,
+    /// Raw.
+    pub archive: Archive,
+    /// Wakes the processor.
+    pub bell: Bell,
+    /// Checks keys.
+    pub auth: Authenticator,
+    linger: Duration,
+}
+
+impl Doors {
+    /// Opens them; nothing is sent to an engine yet.
+    ///
+    /// # Errors
+    /// [`shared::error::Error::Internal`] for a setting that makes no sense.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        let redis = RedisLink::open(&settings.redis, ingest::REDIS_TIMEOUT)?;
+        let patient = RedisLink::open(&settings.redis, PATIENT)?;
+        let registry = Registry::open(&settings.control)?;
+        let ring = KeyRing::new(redis.clone());
+        Ok(Self {
+            queue: Queue::new(redis, settings.queue.cap_bytes),
+            patient_queue: Queue::new(patient, settings.queue.cap_bytes),
+            auth: Authenticator::new(ring.clone(), Some(registry.clone()), settings.operator.clone()),
+            ring,
+            registry,
+            rows: Rows::open(&settings.logs)?,
+            index: Index::open(&settings.index)?,
+            archive: Archive::open(&settings.archive).await,
+            bell: Bell::in_process(),
+            linger: settings.queue.linger,
+        })
+    }
+
+    /// What ingest needs. Its keys are never looked up in Postgres, here as on Lambda.
+    #[must_use]
+    pub fn ingest(&self) -> ingest::App {
+        let auth = Authenticator::new(self.ring.clone(), None, None);
+        ingest::App { queue: self.queue.clone(), bell: self.bell.clone(), linger: self.linger, auth, budget: ingest::Budget::default() }
+    }
+
+    /// What the processor needs.
+    #[must_use]
+    pub fn processor(&self) -> processor::App {
+        processor::App {
+            queue: self.patient_queue.clone(),
+            bell: self.bell.clone(),
+            linger: self.linger,
+            archive: self.archive.clone(),
+            index: self.index.clone(),
+            rows: self.rows.clone(),
+            breaker: Breaker::default(),
+            parked: Parked::default(),
+            consumer: Uuid::new_v4().to_string().into(),
+        }
+    }
+
+    /// What search needs.
+    #[must_use]
+    pub fn search(&self) -> search::App {
+        search::App { rows: self.rows.clone(), index: self.index.clone(), archive: self.archive.clone(), queue: self.queue.clone(), auth: self.auth.clone() }
+    }
+
+    /// What tenants needs.
+    #[must_use]
+    pub fn tenants(&self) -> tenants::App {
+        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone() }
+    }
+
+    /// What maintenance needs.
+    #[must_use]
+    pub fn maintenance(&self) -> maintenance::App {
+        maintenance::App {
+            registry: self.registry.clone(),
+            rows: self.rows.clone(),
+            index: self.index.clone(),
+            archive: self.archive.clone(),
+            queue: self.patient_queue.clone(),
+            ring: self.ring.clone(),
+        }
+    }
+}

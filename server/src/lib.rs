@@ -1,0 +1,30 @@
+//! All functions of Logger Hub in one process: for a laptop, for tests, and for servers.
+//!
+//! The same routers and the same drain as on Lambda; what differs is who calls them. [`Hub::start`] mounts the routers on one
+//! port, drains the queue in a loop and does maintenance on its schedule; [`Hub::stop`] finishes what is in hand.
+
+pub mod demo;
+pub mod documents;
+
+mod config;
+mod doors;
+mod health;
+mod hub;
+mod schedule;
+
+pub use config::Settings;
+pub use doors::Doors;
+pub use hub::{Hub, stop_signal};
+
+use shared::error::Result;
+
+/// Brings both databases and every tenant's schema to this version, and publishes what the key ring lacks.
+///
+/// # Errors
+/// [`shared::error::Error::Unavailable`], or [`shared::error::Error::Internal`] for a migration that fails.
+pub async fn migrate(settings: &Settings) -> Result<()> {
+    let doors = Doors::open(settings).await?;
+    doors.registry.migrate().await?;
+    doors.rows.migrate().await?;
+    maintenance::republish_keys(&doors.maintenance()).await.map(drop)
+}

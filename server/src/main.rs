@@ -1,0 +1,64 @@
+//! `loggerhub`: the server, and the operator's commands.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use loggerhub::{Hub, Settings, demo, documents};
+use shared::settings::Env;
+
+/// A multi-tenant log hub: all functions in one process.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the HTTP interface, drain the queue, and do maintenance, until SIGINT or SIGTERM.
+    Serve,
+    /// Bring both databases and every tenant's schema to this version.
+    Migrate,
+    /// Make a demo tenant on a running server, send it the sample, and show what comes back.
+    Demo(demo::Arguments),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print every setting: as the README's table, or as `.env.example`.
+    Settings {
+        /// As `.env.example`.
+        #[arg(long)]
+        env_example: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let command = Arguments::parse().command;
+    let env = Env::from_process();
+    shared::telemetry::init(&env)?;
+    match command {
+        Command::Serve => serve(&env).await,
+        Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
+        Command::Demo(arguments) => demo::run(&arguments, &env).await,
+        Command::Openapi => print_line(&documents::openapi()?),
+        Command::Settings { env_example: true } => print_line(documents::env_example().trim_end()),
+        Command::Settings { env_example: false } => print_line(documents::settings_table().trim_end()),
+    }
+}
+
+async fn serve(env: &Env) -> anyhow::Result<()> {
+    let settings = Settings::from_env(env)?;
+    let listen: std::net::SocketAddr = env.parsed("LOGGERHUB_LISTEN")?;
+    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: set LOGGERHUB_LISTEN to a free address"))?;
+    let hub = Hub::start(&settings, listener).await?;
+    tracing::info!(address = %hub.address(), "serving");
+    loggerhub::stop_signal().await;
+    tracing::info!("stopping: finishing what is in hand");
+    hub.stop().await;
+    Ok(())
+}
+
+fn print_line(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}

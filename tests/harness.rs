@@ -1,0 +1,81 @@
+//! A world for each story: fresh names in the real engines, a hub in this process, and nothing left of either afterwards.
+
+mod answer;
+mod caller;
+mod encoding;
+mod eventually;
+mod leftovers;
+mod name;
+mod opensearch;
+mod own_log;
+mod property;
+mod records;
+mod stores;
+mod wire;
+mod world;
+
+pub(crate) use answer::{Answer, Seen, ids, logs, texts};
+pub(crate) use caller::{Caller, Sending};
+pub(crate) use encoding::Encoding;
+pub(crate) use eventually::{SOON, eventually};
+pub(crate) use opensearch::OwnOpenSearch;
+pub(crate) use own_log::CANARY;
+pub(crate) use property::for_all;
+pub(crate) use records::{log_id, numbered, plain, sample, sample_files};
+pub(crate) use wire::{NOWHERE, Wire};
+pub(crate) use world::{Running, World};
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
+
+use futures::FutureExt;
+use shared::settings::Env;
+use tokio::sync::Semaphore;
+
+/// Worlds at once: each is a hub with some connections, and the engines share the machine with them.
+static WORLDS: Semaphore = Semaphore::const_new(6);
+/// How long work on blocking threads may take to end once its world has ended.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// Tells a story in a world of its own. Whatever comes of it, nothing is left in the engines.
+pub(crate) fn story(body: impl AsyncFnOnce(&World)) {
+    story_with(&[], body);
+}
+
+/// As [`story`], with other settings for the world's hub.
+pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+    let engines = engines();
+    leftovers::sweep_once(&engines);
+    let name = name::Name::fresh();
+    let runtime = runtime();
+    let turn = runtime.block_on(WORLDS.acquire()).expect("the semaphore is never closed");
+    let told = AssertUnwindSafe(async {
+        let world = World::make(&engines, &name, settings).await;
+        body(&world).await;
+    });
+    let outcome = runtime.block_on(told.catch_unwind());
+    // With the runtime all of the world's hubs end, whatever they were at: nobody writes behind the broom.
+    runtime.shutdown_timeout(LAST_WORK);
+    self::runtime().block_on(leftovers::remove(&engines, &name));
+    drop(turn);
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+    own_log::assert_clean();
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// The settings that lead to the engines, as `scripts/test` sets them.
+fn engines() -> Env {
+    const NEEDED: [&str; 6] =
+        ["LOGGERHUB_REDIS_URL", "LOGGERHUB_CONTROL_DATABASE_URL", "LOGGERHUB_LOGS_DATABASE_URL", "LOGGERHUB_OPENSEARCH_URL", "LOGGERHUB_S3_ENDPOINT", "LOGGERHUB_S3_ACCESS_KEY_ID"];
+    let env = Env::from_process();
+    for name in NEEDED {
+        assert!(env.optional(name).is_some(), "{name} is not set: run the system tests by scripts/test, which starts the engines and says where they are");
+    }
+    own_log::listen();
+    env
+}

@@ -1,0 +1,82 @@
+//! An OpenSearch of a story's own, to be stopped and started again: by `scripts/engines`, with data and port of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::name::Name;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// Below Linux' range of ports for outgoing connections, so that nobody gets it by chance.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// The engine. It ends, with its data, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnOpenSearch {
+    data: PathBuf,
+    port: u16,
+}
+
+impl OwnOpenSearch {
+    /// Starts one and waits until it works.
+    pub(crate) fn start() -> Self {
+        let free = || Some(rand::random_range(PORTS)).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let port = std::iter::repeat_with(free).flatten().next().expect("some port is free");
+        let own = Self { data: folder().join(Name::fresh().as_str()), port };
+        own.start_again();
+        own
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.engines("stop");
+    }
+
+    pub(crate) fn start_again(&self) {
+        self.engines("start");
+    }
+
+    fn engines(&self, command: &str) {
+        let outcome = self.command(command).output().expect("scripts/engines can be run");
+        assert!(outcome.status.success(), "scripts/engines {command} opensearch: {}{}", String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let mut engines = scripts_engines(&self.data, command);
+        engines.env("LOGGERHUB_OPENSEARCH_PORT", self.port.to_string()).env("LOGGERHUB_OPENSEARCH_HEAP", "512m");
+        engines
+    }
+}
+
+impl Drop for OwnOpenSearch {
+    fn drop(&mut self) {
+        let _ = self.command("wipe").output();
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+fn scripts_engines(data: &Path, command: &str) -> Command {
+    let mut engines = Command::new(format!("{ROOT}/scripts/engines"));
+    engines.args([command, "opensearch"]).env("LOGGERHUB_DATA", data).stdin(Stdio::null());
+    engines
+}
+
+/// Where stories' own engines keep their data: beside the others', which git ignores.
+fn folder() -> PathBuf {
+    let data = std::env::var_os("LOGGERHUB_DATA").map_or_else(|| Path::new(ROOT).join(".loggerhub"), PathBuf::from);
+    std::path::absolute(data).expect("a path").join("stories")
+}
+
+/// Ends engines that crashed runs left behind.
+pub(super) fn remove_crashed(after: Duration) {
+    for entry in std::fs::read_dir(folder()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if Name::read(&name).is_some_and(|name| name.is_older_than(after)) {
+            let _ = scripts_engines(&entry.path(), "wipe").output();
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

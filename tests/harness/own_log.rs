@@ -1,0 +1,58 @@
+//! What the hub logs of itself, watched in every story: never an API key, never a record's text.
+
+use std::io;
+use std::sync::{Mutex, Once};
+
+use tracing_subscriber::EnvFilter;
+
+/// A word that stories put into records: wherever it shows in our log, a record's text got there.
+pub(crate) const CANARY: &str = "kanarienvogel";
+/// All that may be shown of a key: `lh_live_` and four characters.
+const KEY_HEAD: &str = "lh_live_";
+const SHOWN_AFTER_HEAD: usize = 4;
+
+static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Listens to everything from `debug` up of our crates, as production would write it. `LOGGERHUB_LOG` shows it, too.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let shown = std::env::var_os("LOGGERHUB_LOG").is_some();
+        let filter = EnvFilter::new("debug,hyper=info,h2=info,aws=info,rustls=info,sqlx=info,opensearch=info,reqwest=info");
+        let filter = if shown { EnvFilter::try_from_env("LOGGERHUB_LOG").unwrap_or(filter) } else { filter };
+        let _ = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Listener { shown }).with_env_filter(filter).try_init();
+        let _ = shared::telemetry::metrics();
+    });
+}
+
+/// # Panics
+/// If something was logged that must not be.
+pub(crate) fn assert_clean() {
+    let offences = OFFENCES.lock().expect("no panic while held");
+    assert!(offences.is_empty(), "our own log tells too much: {offences:?}");
+}
+
+struct Listener {
+    shown: bool,
+}
+
+impl io::Write for Listener {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if text.contains(CANARY) || shows_a_key(&text) {
+            OFFENCES.lock().expect("no panic while held").push(text.clone().into_owned());
+        }
+        if self.shown {
+            eprint!("{text}");
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn shows_a_key(text: &str) -> bool {
+    text.match_indices(KEY_HEAD).any(|(at, _)| text[at + KEY_HEAD.len()..].bytes().take_while(u8::is_ascii_alphanumeric).count() > SHOWN_AFTER_HEAD)
+}

@@ -1,0 +1,1 @@
+//! The crate is its tests: see `system.rs`.
