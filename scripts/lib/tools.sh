@@ -19,6 +19,16 @@ need_component() {
     die "'cargo $1' is missing: run 'rustup component add $2', or install the package of that name."
 }
 
+# pypi_tool NAME VERSION: a tool from PyPI, once for this user, in $CACHE/NAME-VERSION.
+pypi_tool() {
+  [[ ! -d $CACHE/$1-$2 ]] || return 0
+  local lacking
+  mapfile -t lacking < <(python_packages)
+  install_packages "${lacking[@]}"
+  cached "$1-$2" make_pypi_tool "$1==$2"
+}
+make_pypi_tool() { with_progress "fetching $1 from PyPI" python_tool "$2" "$1"; }
+
 # target_dir: where cargo puts what it builds.
 target_dir() {
   cargo metadata --format-version 1 --no-deps --manifest-path "$ROOT/Cargo.toml" |

@@ -12,8 +12,11 @@
 //! All that belongs to a partition carries its hash tag, so that a Redis cluster can hold it. What is handed over here is a
 //! promise: an entry leaves the queue by [`Queue::ack`] only.
 
+mod consume;
 mod entry;
+mod layout;
 
+pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
 pub use entry::{Header, Held, Payload, Taken};
 
 use std::sync::Arc;
@@ -36,10 +39,6 @@ const SLOW_LANE_PAST: u64 = 16 * 1024 * 1024;
 const IDEMPOTENCY_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How long the bell stays set without a processor that renews it: after that the next request rings again.
 const BELL_FOR: Duration = Duration::from_secs(30);
-/// An entry that its consumer has not renewed for so long was left behind.
-pub const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(30);
-/// An entry whose consumers died so many times is taken alone.
-const ALONE_AFTER: u64 = 3;
 
 /// What comes of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +65,6 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 of the unpacked body, in hex.
     pub body: String,
-}
-
-/// How much one take may hold.
-#[derive(Debug, Clone, Copy)]
-pub struct TakeBudget {
-    /// Unpacked bytes; one entry more than fits may come.
-    pub bytes: usize,
-    /// Entries.
-    pub entries: usize,
 }
 
 /// The queue in Redis.
@@ -167,92 +157,6 @@ impl Queue {
         }
     }
 
-    /// Takes what waits for `consumer`: first what others left behind, then a quarter of the slow lane, then the main lane, then
-    /// what room is left from the slow one.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
-    pub async fn take(&self, consumer: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
-        let mut taken: Vec<Taken> = Vec::new();
-        for partition in self.partitions() {
-            for lane in [partition.main(), partition.slow()] {
-                taken.extend(self.claim_left_behind(consumer, &lane, budget.less(&taken)).await?);
-                if taken.last().is_some_and(|entry| entry.held.deliveries >= ALONE_AFTER) {
-                    return Ok(taken);
-                }
-            }
-        }
-        for partition in self.partitions() {
-            for (lane, share) in [(partition.slow(), 4), (partition.main(), 1), (partition.slow(), 1)] {
-                taken.extend(self.take_fresh(consumer, &lane, budget.less(&taken).divided_by(share)).await?);
-            }
-        }
-        Ok(taken)
-    }
-
-    async fn claim_left_behind(&self, consumer: &str, lane: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
-        let mut call = self.scripts.claim.key(lane);
-        call.arg(GROUP).arg(consumer).arg(budget.bytes).arg(budget.entries).arg(millis(LEFT_BEHIND_AFTER)).arg(ALONE_AFTER);
-        self.hold(lane, budget, &call).await
-    }
-
-    async fn take_fresh(&self, consumer: &str, lane: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
-        let mut call = self.scripts.take.key(lane);
-        call.arg(GROUP).arg(consumer).arg(budget.bytes).arg(budget.entries);
-        self.hold(lane, budget, &call).await
-    }
-
-    /// Runs a script that takes entries; makes the group first where there is none yet, or none any more.
-    async fn hold(&self, lane: &str, budget: TakeBudget, call: &redis::ScriptInvocation<'_>) -> Result<Vec<Taken>> {
-        if budget.is_spent() {
-            return Ok(Vec::new());
-        }
-        let mut connection = self.redis.connection.clone();
-        let mut answer = call.invoke_async::<Vec<entry::Answer>>(&mut connection).await;
-        if answer.as_ref().is_err_and(|e| e.code() == Some("NOGROUP")) {
-            self.make_group(lane).await?;
-            answer = call.invoke_async(&mut connection).await;
-        }
-        Ok(answer.map_err(failed)?.into_iter().map(|entry| Taken::new(lane, entry)).collect())
-    }
-
-    async fn make_group(&self, lane: &str) -> Result<()> {
-        let mut create = redis::cmd("XGROUP");
-        create.arg("CREATE").arg(lane).arg(GROUP).arg(0).arg("MKSTREAM");
-        match create.query_async::<()>(&mut self.redis.connection.clone()).await {
-            Err(e) if e.code() != Some("BUSYGROUP") => Err(failed(e)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Says that `consumer` is still at work on these. A renewal does not count as a delivery.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn renew(&self, consumer: &str, held: &[Held]) -> Result<()> {
-        self.reclaim(consumer, held, &["JUSTID"]).await
-    }
-
-    /// Leaves these for later: they are taken again once [`LEFT_BEHIND_AFTER`] has passed, as if for the first time. For what
-    /// cannot be stored now through no fault of its own.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn park(&self, consumer: &str, held: &[Held]) -> Result<()> {
-        self.reclaim(consumer, held, &["RETRYCOUNT", "0", "JUSTID"]).await
-    }
-
-    async fn reclaim(&self, consumer: &str, held: &[Held], options: &[&str]) -> Result<()> {
-        if held.is_empty() {
-            return Ok(());
-        }
-        let mut pipe = redis::pipe();
-        for entry in held {
-            pipe.cmd("XCLAIM").arg(&entry.lane).arg(GROUP).arg(consumer).arg(0).arg(&entry.id).arg(options).ignore();
-        }
-        pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
-    }
-
     /// Ends entries that are stored or buried. Doing it twice counts once. Where the header could not be read, there is no
     /// batch to take from what is under way.
     ///
@@ -324,78 +228,6 @@ impl Queue {
         }
         let stored: Vec<Option<u64>> = pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         Ok(stored.into_iter().flatten().sum())
-    }
-
-    /// Forgets consumers that hold nothing and have been silent for `idle`: processes that are gone. Answers how many.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn forget_consumers(&self, idle: Duration) -> Result<u64> {
-        let mut forgotten = 0;
-        for lane in self.partitions().flat_map(|partition| [partition.main(), partition.slow()]) {
-            let mut call = self.scripts.forget.key(lane);
-            call.arg(GROUP).arg(millis(idle));
-            forgotten += call.invoke_async::<u64>(&mut self.redis.connection.clone()).await.map_err(failed)?;
-        }
-        Ok(forgotten)
-    }
-
-    fn partitions(&self) -> impl Iterator<Item = Partition> {
-        (0..self.redis.partitions).map(|number| self.partition(number))
-    }
-
-    fn partition(&self, number: u16) -> Partition {
-        Partition(format!("{}{{p{number}}}:", self.redis.prefix))
-    }
-
-    /// A tenant's partition is fixed by its id, so that its limits and batches lie in one place.
-    fn partition_of(&self, tenant: &TenantId) -> Partition {
-        let hash = crc32fast::hash(tenant.as_str().as_bytes());
-        self.partition(u16::try_from(hash % u32::from(self.redis.partitions)).unwrap_or_default())
-    }
-}
-
-impl TakeBudget {
-    fn less(self, taken: &[Taken]) -> Self {
-        let bytes: usize = taken.iter().map(|entry| entry.held.unpacked_bytes).sum();
-        Self { bytes: self.bytes.saturating_sub(bytes), entries: self.entries.saturating_sub(taken.len()) }
-    }
-
-    fn divided_by(self, share: usize) -> Self {
-        Self { bytes: self.bytes / share, entries: self.entries.div_ceil(share) }
-    }
-
-    fn is_spent(self) -> bool {
-        self.bytes == 0 || self.entries == 0
-    }
-}
-
-/// What the keys of one partition begin with.
-struct Partition(String);
-
-impl Partition {
-    fn main(&self) -> String {
-        format!("{}queue", self.0)
-    }
-
-    fn slow(&self) -> String {
-        format!("{}slow", self.0)
-    }
-
-    fn backlog(&self) -> String {
-        format!("{}backlog", self.0)
-    }
-
-    fn bell(&self) -> String {
-        format!("{}bell", self.0)
-    }
-
-    fn under_way(&self, tenant: &str) -> String {
-        format!("{}underway:{tenant}", self.0)
-    }
-
-    fn idempotency(&self, tenant: &TenantId, key: &str) -> String {
-        format!("{}idem:{tenant}:{key}", self.0)
     }
 }
 

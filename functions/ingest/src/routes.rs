@@ -45,15 +45,15 @@ pub(crate) struct Accepted {
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
     responses(
         (status = 202, description = "Taken, and on disk", body = Accepted),
-        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_encoding`, `empty_body`", body = Problem),
-        (status = 401, description = "No valid key", body = Problem),
-        (status = 403, description = "`missing_scope` or `tenant_suspended`", body = Problem),
-        (status = 408, description = "The body did not arrive in time", body = Problem),
-        (status = 409, description = "`idempotency_conflict`: the same key came with another body", body = Problem),
-        (status = 413, description = "`body_too_large` or `too_many_logs`", body = Problem),
-        (status = 415, description = "`unsupported_encoding`", body = Problem),
-        (status = 422, description = "No record of it can be taken; `errors` says why", body = Problem),
-        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `overloaded`, `redis_unavailable`", body = Problem),
+        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_encoding`, `empty_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope` or `tenant_suspended`", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_conflict`: the same key came with another body", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large` or `too_many_logs`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_encoding`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No record of it can be taken; `errors` says why", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `overloaded`, `redis_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {

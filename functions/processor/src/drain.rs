@@ -55,7 +55,7 @@ impl Until {
         let left = self.deadline.map_or(pause, |at| pause.min(at.saturating_duration_since(Instant::now())));
         let told = async {
             if self.told.wait_for(|told| *told).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         let _ = tokio::time::timeout(left, told).await;
@@ -103,22 +103,17 @@ pub async fn serve(app: &App, mut until: Until) {
     }
 }
 
-/// Drains until the queue is empty, or it is time to stop; then somebody is called to go on, if something is left.
+/// Drains while takes come back full, and until it is time to stop. Then, if something has come in meanwhile, somebody is called
+/// to take it after another linger: going on at once would store steady traffic in ever smaller pieces.
 ///
 /// # Errors
 /// Weather that did not pass: what was taken stays in the queue.
 pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
-    let mut total = Drained::default();
-    loop {
-        total.add(drain_burst(app, until).await?);
-        let more = app.queue.leave().await?;
-        if more && until.is_over() {
-            app.bell.ring(Duration::ZERO).await?;
-        }
-        if !more || until.is_over() {
-            return Ok(total);
-        }
+    let drained = drain_burst(app, until).await?;
+    if app.queue.leave().await? {
+        app.bell.ring(app.linger).await?;
     }
+    Ok(drained)
 }
 
 /// Takes while there is something to take, a few drains side by side.

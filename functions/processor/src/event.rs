@@ -12,7 +12,7 @@ use crate::{App, Until, drain_queue};
 /// What is left of the invocation's time when the last drain begins: longer than a drain takes.
 const STOP_BEFORE: Duration = Duration::from_secs(10);
 
-/// Drains the queue until it is empty or the invocation's time is nearly over; then somebody is called to go on.
+/// Drains the queue until nothing much is left or the invocation's time is nearly over; then somebody is called to go on.
 ///
 /// # Errors
 /// Where nothing could be drained for weather: a schedule's event is then tried again by Lambda. SQS messages are answered one by

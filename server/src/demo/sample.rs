@@ -20,7 +20,7 @@ pub(super) struct Request {
     pub(super) idempotency_key: String,
 }
 
-/// Reads every `*.ndjson.gz` of `folder`. The events are years old: those of each file are shifted so that its last one lies at
+/// Reads every `*.ndjson.gz` of `folder`. The events are years old: those of each file are shifted so that its last one lies near
 /// `newest` (RFC 3339), and times between them stay as they were.
 pub(super) fn requests(folder: &Path, newest: String) -> anyhow::Result<Vec<Request>> {
     let newest = timestamp::parse(&newest).context("the tenant's time of creation")?;
@@ -31,7 +31,9 @@ pub(super) fn requests(folder: &Path, newest: String) -> anyhow::Result<Vec<Requ
         bail!("{} holds no *.ndjson.gz", folder.display());
     }
     let mut requests = Vec::new();
-    for path in files {
+    for (at, path) in files.into_iter().enumerate() {
+        // A second apart, so that the newest logs of a list are not one of each file at the same moment.
+        let newest = newest - 1000 * i64::try_from(at).unwrap_or_default();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let events = shifted(&path, newest).with_context(|| format!("cannot read {}", path.display()))?;
         for (number, events) in events.chunks(EVENTS_PER_REQUEST).enumerate() {

@@ -10,7 +10,7 @@ use shared::text::first_chars;
 /// Columns of a terminal left for a message.
 const MESSAGE_CHARS: usize = 88;
 /// What the demo searches for: real brute-force attempts of the syslog sample.
-const QUERY: &str = "\"authentication failure\" root";
+const QUERY: &str = "\"authentication failure\" sshd";
 /// What the demo shows whole.
 const TRACE_QUERY: &str = "Traceback";
 

@@ -13,8 +13,10 @@ use crate::timestamp::UnixMs;
 
 /// Matches are counted up to here; past it the count is a lower bound.
 const COUNT_UP_TO: u64 = 10_000;
-/// Text looked at for highlights, in characters: OpenSearch fails the whole search past a million.
-const HIGHLIGHT_TEXT: u32 = 500_000;
+/// Most text of a hit that is looked at for highlights, in characters: OpenSearch fails the whole search past a million.
+const HIGHLIGHT_TEXT: usize = 500_000;
+/// Most text of a page that is looked at: 80 ms for 600,000 characters were seen, and a page must not take seconds for its marks.
+const HIGHLIGHT_TEXT_OF_PAGE: usize = 10_000_000;
 /// Characters of one highlight.
 const FRAGMENT: u32 = 160;
 
@@ -134,7 +136,7 @@ impl TextSearch {
             "query": { "bool": { "filter": filter, "must": must, "must_not": must_not } },
             "sort": [{ "timestamp": "desc" }, { "id": "desc" }],
             "highlight": {
-                "encoder": "html", "pre_tags": ["<em>"], "post_tags": ["</em>"], "max_analyzer_offset": HIGHLIGHT_TEXT,
+                "encoder": "html", "pre_tags": ["<em>"], "post_tags": ["</em>"], "max_analyzer_offset": HIGHLIGHT_TEXT.min(HIGHLIGHT_TEXT_OF_PAGE / self.limit.max(1)),
                 "fragment_size": FRAGMENT, "number_of_fragments": 2, "fields": { "message": {}, "full_log": {} },
             },
         });

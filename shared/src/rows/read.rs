@@ -85,6 +85,10 @@ pub struct ListQuery {
 /// One page of rows.
 pub type Listed = Vec<Row>;
 
+/// A rare filter over a large tenant looks at every row: it must not hold a connection for ever. Local to the transaction, so that
+/// a pooled connection carries nothing on.
+const LIST_TIMEOUT: &str = "set local statement_timeout = '10s'";
+
 const ROW: &str = r#"select r.id, r."timestamp", r.service, r.level, r.message, r.language, r.index_state, o.path, r.raw_offset, r.raw_length
     from {schema}.log_rows r join {schema}.objects o on o.id = r.object_id"#;
 
@@ -117,8 +121,11 @@ impl Rows {
             }
         }
         sql.push(r#" order by r."timestamp" desc, r.id desc limit "#).push_bind(query.limit);
-        let rows = sql.build().fetch_all(&self.pool).await;
-        rows.and_then(|rows| rows.iter().map(row_of).collect()).map_err(failed(Engine::Rows, "listing rows"))
+        let fail = failed(Engine::Rows, "listing rows");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
+        let rows = sql.build().fetch_all(&mut *tx).await.map_err(&fail)?;
+        rows.iter().map(row_of).collect::<sqlx::Result<_>>().map_err(&fail)
     }
 
     /// The rows with these ids, in no order. Ids without a row are left out.
@@ -144,8 +151,11 @@ impl Rows {
     /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's schema is not there.
     pub async fn pending_of(&self, tenant: &TenantId, batches: &[BatchId]) -> Result<Vec<PendingRow>> {
         let (first, last): (Vec<Uuid>, Vec<Uuid>) = batches.iter().map(|batch| (batch.uuid(), batch.log(u16::MAX).uuid())).unzip();
-        let statement = "select r.id, o.path, r.raw_offset, r.raw_length from unnest($1::uuid[], $2::uuid[]) as b (first, last) \
-                         join {schema}.log_rows r on r.id between b.first and b.last join {schema}.objects o on o.id = r.object_id where r.index_state = 0";
+        // The inner limit, past any batch, and the path as a question of its own keep the planner to short walks of primary keys: it
+        // cannot know how few ids lie between the two, and would read whole tables instead.
+        let statement = "select r.id, (select o.path from {schema}.objects o where o.id = r.object_id) as path, r.raw_offset, r.raw_length \
+                         from unnest($1::uuid[], $2::uuid[]) as b (first, last) \
+                         cross join lateral (select * from {schema}.log_rows where id between b.first and b.last and index_state = 0 order by id limit 65536) r";
         let rows = sqlx::query(on(tenant, statement)).bind(first).bind(last).fetch_all(&self.pool).await;
         rows.and_then(|rows| rows.iter().map(pending_row_of).collect()).map_err(failed(Engine::Rows, "reading what the index missed"))
     }

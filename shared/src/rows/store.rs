@@ -128,7 +128,7 @@ impl Rows {
         sqlx::query("select 1 from public.receipts where batch_id = any($1) order by batch_id for update").bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
         let statement = "with moved as ( \
                  update {schema}.log_rows r set index_state = s.state from unnest($1::uuid[], $2::smallint[]) as s (id, state) \
-                 where r.id = s.id and r.index_state = 0 and s.state <> 0 returning r.id, r.index_state \
+                 where r.id = s.id and r.id between $4 and $5 and r.index_state = 0 and s.state <> 0 returning r.id, r.index_state \
              ), counted as ( \
                  select overlay(id::text placing '0000' from 33)::uuid as batch_id, count(*) as moved, \
                         count(*) filter (where index_state = 1) as indexed, count(*) filter (where index_state = 2) as refused, \
@@ -137,7 +137,9 @@ impl Rows {
              update public.receipts r set pending = r.pending - c.moved, indexed = r.indexed + c.indexed, refused = r.refused + c.refused, \
                     not_wanted = r.not_wanted + c.not_wanted \
              from counted c where r.batch_id = c.batch_id and r.batch_id = any($3)";
-        sqlx::query(on(tenant, statement)).bind(ids).bind(states).bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
+        // The bounds are for the planner: without them a month's partition may look cheaper to read whole.
+        let (first, last) = (ids.iter().min().copied(), ids.iter().max().copied());
+        sqlx::query(on(tenant, statement)).bind(ids).bind(states).bind(&batches).bind(first).bind(last).execute(&mut *tx).await.map_err(&fail)?;
         tx.commit().await.map_err(&fail)
     }
 }

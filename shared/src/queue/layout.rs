@@ -1,0 +1,49 @@
+//! Names of keys: all that belongs to a partition carries its hash tag.
+
+use super::Queue;
+use crate::ids::TenantId;
+
+impl Queue {
+    pub(super) fn partitions(&self) -> impl Iterator<Item = Partition> {
+        (0..self.redis.partitions).map(|number| self.partition(number))
+    }
+
+    pub(super) fn partition(&self, number: u16) -> Partition {
+        Partition(format!("{}{{p{number}}}:", self.redis.prefix))
+    }
+
+    /// A tenant's partition is fixed by its id, so that its limits and batches lie in one place.
+    pub(super) fn partition_of(&self, tenant: &TenantId) -> Partition {
+        let hash = crc32fast::hash(tenant.as_str().as_bytes());
+        self.partition(u16::try_from(hash % u32::from(self.redis.partitions)).unwrap_or_default())
+    }
+}
+
+/// What the keys of one partition begin with.
+pub(super) struct Partition(pub(super) String);
+
+impl Partition {
+    pub(super) fn main(&self) -> String {
+        format!("{}queue", self.0)
+    }
+
+    pub(super) fn slow(&self) -> String {
+        format!("{}slow", self.0)
+    }
+
+    pub(super) fn backlog(&self) -> String {
+        format!("{}backlog", self.0)
+    }
+
+    pub(super) fn bell(&self) -> String {
+        format!("{}bell", self.0)
+    }
+
+    pub(super) fn under_way(&self, tenant: &str) -> String {
+        format!("{}underway:{tenant}", self.0)
+    }
+
+    pub(super) fn idempotency(&self, tenant: &TenantId, key: &str) -> String {
+        format!("{}idem:{tenant}:{key}", self.0)
+    }
+}
