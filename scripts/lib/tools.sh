@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What building takes: Rust and a C compiler; and the engines' settings for what is built. Sourced after base.sh.
+# What building takes: Rust and a C compiler; tools from PyPI; and the engines' settings for what is built. Sourced after base.sh.
 
 # need_rust: a cargo at least as new as the manifest's rust-version. We do not install a toolchain behind anyone's back.
 need_rust() {

@@ -94,6 +94,8 @@ pub async fn index_missed(app: &App, budget: Duration) -> Result<Indexed> {
 }
 
 async fn index_group(app: &App, group: Vec<PendingBatch>, refusing: &Refusing) -> Result<Indexed> {
+    // Before anything is read that could not be sent.
+    app.index.ping().await?;
     let mut done = Indexed::default();
     let mut by_tenant: BTreeMap<TenantId, Vec<PendingBatch>> = BTreeMap::new();
     for batch in group {

@@ -11,6 +11,9 @@ use crate::{App, Until, drain_queue};
 
 /// What is left of the invocation's time when the last drain begins: longer than a drain takes.
 const STOP_BEFORE: Duration = Duration::from_secs(10);
+/// Deadlines are moments, in milliseconds since 1970. One that lies in its first days is none but a length of time: the emulator
+/// sends 600,000 (seen in cargo-lambda 1.9.2).
+const A_MOMENT: u64 = 1_000_000_000;
 
 /// Drains the queue until nothing much is left or the invocation's time is nearly over; then somebody is called to go on.
 ///
@@ -36,7 +39,7 @@ pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Value, Error
 }
 
 fn deadline_of(context: &lambda_runtime::Context) -> Instant {
-    let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-    let left = i128::from(context.deadline).saturating_sub(now);
-    Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    let left = if context.deadline < A_MOMENT { context.deadline } else { context.deadline.saturating_sub(now) };
+    Instant::now() + Duration::from_millis(left)
 }
