@@ -40,7 +40,14 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -
 
 async fn check(env: &Env, server: &Server, tenant: &TenantId, key: &str, events: &[Event], sent: &drive::Sent, seed: u64) -> anyhow::Result<()> {
     let counts = verify::counts(env, tenant).await?;
-    println!("\nof {} sent: {} rows in Postgres, {} documents in OpenSearch, {} lines ({} ids) in raw", events.len(), counts.rows, counts.documents, counts.raw_lines, counts.raw_ids);
+    println!(
+        "\nof {} sent: {} rows in Postgres, {} documents in OpenSearch, {} lines ({} ids) in raw",
+        events.len(),
+        counts.rows,
+        counts.documents,
+        counts.raw_lines,
+        counts.raw_ids
+    );
     let all = events.len() as u64;
     if counts != (verify::Counts { rows: all, documents: all, raw_lines: all, raw_ids: all }) {
         bail!("not every log is in every store exactly once");

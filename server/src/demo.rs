@@ -61,7 +61,7 @@ pub async fn run(arguments: &Arguments, env: &Env) -> anyhow::Result<()> {
 
 async fn send_sample(client: &Client, arguments: &Arguments) -> anyhow::Result<()> {
     // Shifted to a moment that stays the same from run to run, so that a run which broke off can be done again under the same keys.
-    let requests = sample::requests(&arguments.sample, client.tenant_created_at(TENANT).await?)?;
+    let requests = sample::requests(&arguments.sample, &client.tenant_created_at(TENANT).await?)?;
     let began = Instant::now();
     let mut batches = Vec::new();
     let mut accepted = 0;

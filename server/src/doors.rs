@@ -32,8 +32,10 @@ pub struct Doors {
     pub ring: KeyRing,
     /// Tenants and keys.
     pub registry: Registry,
-    /// Rows and receipts.
+    /// Rows and receipts, as requests ask for them.
     pub rows: Rows,
+    /// Rows and receipts, as the processor and maintenance write them: slow searches must not keep a drain from its connection.
+    pub drain_rows: Rows,
     /// The index.
     pub index: Index,
     /// Raw.
@@ -62,6 +64,7 @@ impl Doors {
             ring,
             registry,
             rows: Rows::open(&settings.logs)?,
+            drain_rows: Rows::open(&settings.logs)?,
             index: Index::open(&settings.index)?,
             archive: Archive::open(&settings.archive).await,
             bell: Bell::in_process(),
@@ -85,7 +88,7 @@ impl Doors {
             linger: self.linger,
             archive: self.archive.clone(),
             index: self.index.clone(),
-            rows: self.rows.clone(),
+            rows: self.drain_rows.clone(),
             breaker: Breaker::default(),
             parked: Parked::default(),
             consumer: Uuid::new_v4().to_string().into(),
@@ -109,7 +112,7 @@ impl Doors {
     pub fn maintenance(&self) -> maintenance::App {
         maintenance::App {
             registry: self.registry.clone(),
-            rows: self.rows.clone(),
+            rows: self.drain_rows.clone(),
             index: self.index.clone(),
             archive: self.archive.clone(),
             queue: self.patient_queue.clone(),

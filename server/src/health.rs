@@ -1,6 +1,8 @@
 //! `/healthz`, `/readyz`, `/metrics`, `/openapi.json`: for those who run the server. Keep them off the public gateway.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,9 +11,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use shared::error::{Engine, Result, chain};
+use shared::error::{Engine, Error, Result, chain};
 
 use crate::{Doors, documents};
+
+/// How long an engine may take to answer: below the 5 s after which probes commonly give up.
+const PING_WITHIN: Duration = Duration::from_secs(2);
 
 /// How this process does.
 #[derive(Debug, Serialize)]
@@ -46,7 +51,13 @@ pub(crate) fn router(doors: Doors) -> Router {
 
 /// 503 only without Redis: a server that is taken out of service because the index is down would refuse logs that it can take.
 async fn ready(State(doors): State<Doors>) -> (StatusCode, Json<Readiness>) {
-    let (redis, control, rows, index, archive) = tokio::join!(doors.queue.ping(), doors.registry.ping(), doors.rows.ping(), doors.index.ping(), doors.archive.ping());
+    let (redis, control, rows, index, archive) = tokio::join!(
+        in_time(Engine::Redis, doors.queue.ping()),
+        in_time(Engine::Control, doors.registry.ping()),
+        in_time(Engine::Rows, doors.rows.ping()),
+        in_time(Engine::OpenSearch, doors.index.ping()),
+        in_time(Engine::ObjectStore, doors.archive.ping()),
+    );
     let takes_logs = redis.is_ok();
     let states = [(Engine::Redis, redis), (Engine::Control, control), (Engine::Rows, rows), (Engine::OpenSearch, index), (Engine::ObjectStore, archive)];
     let engines: BTreeMap<String, EngineState> = states.into_iter().map(|(engine, outcome)| (engine.to_string(), outcome.into())).collect();
@@ -59,6 +70,12 @@ async fn ready(State(doors): State<Doors>) -> (StatusCode, Json<Readiness>) {
     (code, Json(Readiness { status, engines }))
 }
 
+/// An engine that hangs must not make those who ask believe that this process hangs.
+async fn in_time(engine: Engine, ping: impl Future<Output = Result<()>>) -> Result<()> {
+    let outcome = tokio::time::timeout(PING_WITHIN, ping).await;
+    outcome.unwrap_or_else(|_| Err(Error::unavailable(engine, format!("no answer within {} s", PING_WITHIN.as_secs()))))
+}
+
 async fn metrics(State(doors): State<Doors>) -> Response {
     if let Ok(bytes) = doors.queue.backlog_bytes().await {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; bytes past 2^53 do not wait in Redis")]
@@ -68,6 +85,6 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 }
 
 async fn openapi() -> Result<Response> {
-    let text = documents::openapi().map_err(|e| shared::error::Error::internal("writing the OpenAPI document", e))?;
+    let text = documents::openapi().map_err(|e| Error::internal("writing the OpenAPI document", e))?;
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }

@@ -34,6 +34,7 @@ impl Hub {
     /// [`Error::Internal`] for a setting that makes no sense, or a listener that is none.
     pub async fn start(settings: &Settings, listener: TcpListener) -> Result<Self> {
         let doors = Doors::open(settings).await?;
+        let _ = shared::telemetry::metrics();
         let address = listener.local_addr().map_err(|e| Error::internal("asking a listener for its address", e))?;
         if let Err(error) = doors.queue.ask_clock().await {
             tracing::warn!(cause = chain(&error), "starting without Redis");
@@ -46,6 +47,7 @@ impl Hub {
         let work = vec![
             tokio::spawn(async move { processor::serve(&processor, until).await }),
             tokio::spawn(schedule::index_missed(doors.maintenance(), work_told.clone())),
+            tokio::spawn(schedule::keep_metrics(work_told.clone())),
             tokio::spawn(schedule::upkeep(doors.maintenance(), work_told)),
         ];
         Ok(Self { address, doors, stop_requests, stop_work, requests, work })
@@ -71,9 +73,10 @@ impl Hub {
         }
         self.stop_work.send_replace(true);
         if tokio::time::timeout(WORK_ENDS_WITHIN, futures::future::join_all(self.work)).await.is_err() {
-            tracing::warn!("a drain did not end in time; what it held is taken again by another");
+            tracing::warn!("a drain or a step of maintenance did not end in time; another takes it up again");
         }
         self.doors.rows.close().await;
+        self.doors.drain_rows.close().await;
         self.doors.registry.close().await;
     }
 }

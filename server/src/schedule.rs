@@ -32,6 +32,20 @@ pub(crate) async fn index_missed(app: maintenance::App, mut told: watch::Receive
     }
 }
 
+/// How often the metrics' recorder tidies up what it holds of histograms.
+const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Tidies up metrics until told to stop: without it every request leaves a sample behind until somebody scrapes.
+pub(crate) async fn keep_metrics(mut told: watch::Receiver<bool>) {
+    let mut ticker = ticker(METRICS_UPKEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = told.wait_for(|told| *told) => return,
+            _ = ticker.tick() => shared::telemetry::metrics().run_upkeep(),
+        }
+    }
+}
+
 /// Does all other upkeep until told to stop; what is under way is finished.
 pub(crate) async fn upkeep(app: maintenance::App, mut told: watch::Receiver<bool>) {
     let mut ticker = ticker(ALL_EVERY);
@@ -40,7 +54,7 @@ pub(crate) async fn upkeep(app: maintenance::App, mut told: watch::Receiver<bool
             _ = told.wait_for(|told| *told) => return,
             _ = ticker.tick() => {}
         }
-        maintenance::run_all(&app).await;
+        maintenance::upkeep(&app).await;
     }
 }
 

@@ -24,7 +24,7 @@ use crate::timestamp;
 
 /// How long a process may believe what it looked up: a revoked key opens nothing after that (design, section 2).
 const CACHE_FOR: Duration = Duration::from_secs(5);
-/// Keys remembered, known and unknown ones: about 40 MB at most.
+/// Keys remembered, known and unknown ones.
 const CACHE_SIZE: u64 = 100_000;
 /// Shortest operator token: anything shorter can be guessed.
 const MIN_OPERATOR_TOKEN: usize = 16;
@@ -61,7 +61,7 @@ impl Authenticator {
     async fn grant(&self, headers: &HeaderMap) -> Result<Arc<Grant>> {
         let key = presented(headers).and_then(|text| ApiKey::parse(text).ok()).ok_or(Error::Unauthenticated)?;
         let hash = key.hash();
-        let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(|e| Error::unavailable(Engine::Redis, e))?;
+        let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(share)?;
         grant.filter(|grant| grant.is_live(timestamp::from_datetime(OffsetDateTime::now_utc()))).ok_or(Error::Unauthenticated)
     }
 
@@ -83,6 +83,14 @@ impl Authenticator {
             (Some(sent), Some(token)) => sent.as_bytes().ct_eq(token.reveal().as_bytes()).into(),
             _ => false,
         }
+    }
+}
+
+/// An error that several requests wait for, for one of them.
+fn share(error: Arc<Error>) -> Error {
+    match &*error {
+        Error::Unavailable { engine, .. } => Error::unavailable(*engine, error),
+        _ => Error::internal("looking up a key", error),
     }
 }
 

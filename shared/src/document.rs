@@ -15,8 +15,9 @@ use crate::timestamp::UnixMs;
 const MAX_ATTRIBUTES: usize = 256;
 /// Longest `path=value` entry, in bytes: Lucene refuses terms past 32,766, and nobody filters by so long a value.
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
-/// Deepest `attributes` that are taken apart; a record nests at most 64 deep anyway.
-const MAX_DEPTH: usize = 64;
+/// Bytes of all `path=value` entries of one log, beside twice those of the record: a short record with a long path and many values
+/// would else make a document of a hundred times its size, and a request of them one that no processor can hold.
+const ATTRIBUTE_BYTES_ALLOWANCE: usize = 1024;
 
 /// One log as the index holds it. Fields as in the mapping (`index/template.json`).
 #[derive(Debug, Serialize)]
@@ -51,17 +52,17 @@ impl<'a> Document<'a> {
     /// The document of a record that was received as `id`. `sent` is the record's JSON.
     #[must_use]
     pub fn new(id: LogId, tenant: &'a TenantId, record: &'a Record<'a>, sent: &'a [u8]) -> Self {
-        let mut attributes = Attributes::default();
+        let mut attributes = Attributes { room: 2 * sent.len() + ATTRIBUTE_BYTES_ALLOWANCE, texts: Vec::new(), numbers: Vec::new() };
         if let Some(raw) = record.attributes {
             match serde_json::from_str::<Value>(raw.get()) {
-                Ok(Value::Object(fields)) => fields.iter().for_each(|(name, value)| attributes.add(name, value, 1)),
-                Ok(other) => attributes.add("attributes", &other, 1),
+                Ok(Value::Object(fields)) => fields.iter().for_each(|(name, value)| attributes.add(name, value)),
+                Ok(other) => attributes.add("attributes", &other),
                 Err(_) => {}
             }
         }
         for (name, raw) in &record.unknown {
             if let Ok(value) = serde_json::from_str(raw.get()) {
-                attributes.add(name, &value, 1);
+                attributes.add(name, &value);
             }
         }
         let received_at = id.unix_ms();
@@ -85,27 +86,31 @@ impl<'a> Document<'a> {
     }
 }
 
-#[derive(Default)]
 struct Attributes {
+    /// Bytes that may still be added.
+    room: usize,
     texts: Vec<String>,
     numbers: Vec<String>,
 }
 
 impl Attributes {
-    fn add(&mut self, path: &str, value: &Value, depth: usize) {
-        if self.texts.len() >= MAX_ATTRIBUTES || depth > MAX_DEPTH {
+    /// Recursion ends with the record's own nesting, at most `record::MAX_DEPTH`.
+    fn add(&mut self, path: &str, value: &Value) {
+        if self.texts.len() >= MAX_ATTRIBUTES || path.len() >= self.room {
             return;
         }
         match value {
             Value::Null => {}
-            Value::Object(fields) => fields.iter().for_each(|(name, value)| self.add(&format!("{path}.{name}"), value, depth + 1)),
-            Value::Array(items) => items.iter().for_each(|item| self.add(path, item, depth + 1)),
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| self.add(&format!("{path}.{name}"), value)),
+            Value::Array(items) => items.iter().for_each(|item| self.add(path, item)),
             Value::String(text) => self.text(path, text),
             Value::Bool(truth) => self.text(path, if *truth { "true" } else { "false" }),
             Value::Number(number) => {
                 self.text(path, &number.to_string());
                 if let Some(number) = number.as_f64() {
-                    self.numbers.push(format!("{}={:016x}", first_bytes(path, MAX_ATTRIBUTE_BYTES), ordered_bits(number)));
+                    let entry = format!("{}={:016x}", first_bytes(path, MAX_ATTRIBUTE_BYTES), ordered_bits(number));
+                    self.room = self.room.saturating_sub(entry.len());
+                    self.numbers.push(entry);
                 }
             }
         }
@@ -113,14 +118,15 @@ impl Attributes {
 
     fn text(&mut self, path: &str, value: &str) {
         let entry = format!("{path}={value}");
-        self.texts.push(first_bytes(&entry, MAX_ATTRIBUTE_BYTES).to_owned());
+        let entry = first_bytes(&entry, MAX_ATTRIBUTE_BYTES.min(self.room));
+        self.room -= entry.len();
+        self.texts.push(entry.to_owned());
     }
 }
 
 /// The bits of a number, so turned that they order as the number does: the sign bit flipped for positive ones, all bits for
 /// negative ones (IEEE 754 totalOrder).
-#[must_use]
-pub fn ordered_bits(number: f64) -> u64 {
+fn ordered_bits(number: f64) -> u64 {
     let bits = number.to_bits();
     if bits >> 63 == 0 { bits | (1 << 63) } else { !bits }
 }
@@ -169,6 +175,13 @@ mod tests {
         let document = document(&format!(r#"{{"message":"m",{}}}"#, many.join(",")));
         let texts = document["attributes"].as_array().expect("a list");
         assert!(texts.len() == MAX_ATTRIBUTES && texts.iter().all(|text| text.as_str().is_some_and(|text| text.len() <= MAX_ATTRIBUTE_BYTES)));
+    }
+
+    #[test]
+    fn a_short_record_makes_no_large_document() {
+        let json = format!(r#"{{"message":"m","{}":[{}1]}}"#, "k".repeat(1000), "1,".repeat(300));
+        let bytes = serde_json::to_vec(&document(&json)).expect("JSON").len();
+        assert!(bytes < 6 * json.len(), "{bytes} of {}", json.len());
     }
 
     proptest! {

@@ -3,13 +3,14 @@
 
 use std::time::Instant;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, http::StatusCode};
 use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -25,10 +26,6 @@ const MAX_REQUEST_ID: usize = 128;
 /// Largest JSON body of the routes that are not ingest: a tenant, a key.
 const MAX_SMALL_BODY: usize = 64 * 1024;
 
-/// The id of a request: the client's own where it sent a sensible one.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
 /// Dresses a function's routes. Call it once, last, on what is served.
 pub fn dress(router: Router) -> Router {
     router
@@ -37,13 +34,12 @@ pub fn dress(router: Router) -> Router {
         .layer(middleware::from_fn(attend))
 }
 
-async fn attend(mut request: Request, next: Next) -> Response {
+async fn attend(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let id = sent.filter(|id| is_sensible(id)).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
-    request.extensions_mut().insert(RequestId(id.clone()));
 
     let span = tracing::info_span!("request", request_id = %id, method = %method, route, tenant = tracing::field::Empty);
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -63,9 +59,9 @@ async fn attend(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn report(span: &tracing::Span, method: &axum::http::Method, route: String, status: StatusCode, began: Instant, cause: Option<&str>) {
+fn report(span: &tracing::Span, method: &Method, route: String, status: StatusCode, began: Instant, cause: Option<&str>) {
     let seconds = began.elapsed().as_secs_f64();
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
+    let labels = [("method", known(method).to_owned()), ("route", route), ("status", status.as_u16().to_string())];
     metrics::counter!("loggerhub_http_requests_total", &labels).increment(1);
     metrics::histogram!("loggerhub_http_request_seconds", &labels[..2]).record(seconds);
     let ms = seconds * 1000.0;
@@ -75,6 +71,13 @@ fn report(span: &tracing::Span, method: &axum::http::Method, route: String, stat
         None if status.is_server_error() => tracing::warn!(status = status.as_u16(), ms, "refused"),
         None => tracing::debug!(status = status.as_u16(), ms, "answered"),
     }
+}
+
+/// Methods as labels of a metric: any token can be sent as a method, and each label lives for ever.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [Method; 8] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS, Method::TRACE];
+    const NAMES: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"];
+    KNOWN.iter().position(|one| one == method).map_or("other", |at| NAMES[at])
 }
 
 fn is_sensible(id: &str) -> bool {

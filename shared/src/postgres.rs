@@ -27,7 +27,8 @@ pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
 }
 
 /// Maps what Postgres says, by SQLSTATE class (Postgres manual, appendix A): 08 connection, 53 resources, 57 operator
-/// intervention (shutdown, statement timeout), 40 and 55 (deadlock, lock not available), 58 system error, 25006 read-only: weather.
+/// intervention (shutdown, statement timeout), 40 and 55 (deadlock, lock not available), 58 system error, 25006 read-only, 28 and 3D
+/// (a password or a database that operators are changing): weather.
 pub(crate) fn failed(engine: Engine, doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| if is_weather(&error) { Error::unavailable(engine, error) } else { Error::internal(doing, error) }
 }
@@ -35,7 +36,7 @@ pub(crate) fn failed(engine: Engine, doing: &'static str) -> impl Fn(sqlx::Error
 pub(crate) fn is_weather(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(said) => said.code().is_some_and(|code| ["08", "53", "57", "40", "55", "58", "25006"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(said) => said.code().is_some_and(|code| ["08", "53", "57", "40", "55", "58", "25006", "28", "3D"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }

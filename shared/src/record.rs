@@ -196,7 +196,8 @@ impl<'a> Fields<'a> {
             }
         }
         if let Some(text) = self.level.filter(|text| !text.is_empty()) {
-            let level = Level::parse(&text).ok_or_else(|| Fault::new("invalid_level", "`level` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms"))?;
+            let level =
+                Level::parse(&text).ok_or_else(|| Fault::new("invalid_level", "`level` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms"))?;
             record.level = Some(level);
         }
         if let Some(text) = self.timestamp.filter(|text| !text.is_empty()) {

@@ -14,7 +14,7 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 /// Seconds, from a key check in memory to a deep page of search.
 const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
 
-/// Starts logging and metrics, and chooses the one provider of TLS. For `main`, once; more calls do nothing.
+/// Starts logging, and chooses the one provider of TLS. For `main`, once; more calls do nothing.
 ///
 /// # Errors
 /// [`SettingError`] for directives in `LOGGERHUB_LOG` that make no sense.
@@ -23,11 +23,11 @@ pub fn init(env: &Env) -> Result<(), SettingError> {
     let _ = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr).with_env_filter(filter).try_init();
     // The crates that speak TLS could each bring a provider; naming it here leaves nothing to chance.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let _ = metrics();
     Ok(())
 }
 
-/// The metrics of this process, in Prometheus' text format.
+/// The metrics of this process, in Prometheus' text format. Counted from the first call on, by a process that serves them and calls
+/// `run_upkeep` now and then; without a call nothing is counted, nor kept.
 #[must_use]
 pub fn metrics() -> &'static PrometheusHandle {
     METRICS.get_or_init(|| {

@@ -212,11 +212,12 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`] for one that was deleted meanwhile, or [`Error::Unavailable`].
     pub async fn activate(&self, id: &TenantId) -> Result<Tenant> {
-        let tenant = sqlx::query_as("update tenants set status = 'active', updated_at = now() where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at")
-            .bind(id.as_str())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed(Engine::Control, "activating a tenant"))?;
+        let tenant =
+            sqlx::query_as("update tenants set status = 'active', updated_at = now() where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at")
+                .bind(id.as_str())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed(Engine::Control, "activating a tenant"))?;
         match tenant {
             Some(tenant) => Ok(tenant),
             None => self.tenant(id).await,

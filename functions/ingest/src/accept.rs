@@ -8,7 +8,7 @@ use shared::ids::{BatchId, TenantId};
 use shared::queue::{self, Header, Idempotency, Payload, Pushed};
 use shared::record::{self, Record};
 
-use crate::body::{HEAVY, Received};
+use crate::body::Received;
 use crate::routes::Accepted;
 use crate::{App, REDIS_TIMEOUT, split};
 
@@ -46,7 +46,7 @@ struct Checked {
 pub(crate) async fn accept(app: &App, grant: &Grant, received: Received, key: Option<IdempotencyKey>) -> Result<Accepted> {
     let tenant = grant.tenant.clone();
     let hashed = key.is_some();
-    let checked = if received.wire_bytes() > HEAVY {
+    let checked = if received.is_heavy() {
         let work = tokio::task::spawn_blocking(move || check(received, &tenant, hashed));
         work.await.map_err(|e| Error::internal("checking a body", e))??
     } else {

@@ -22,8 +22,10 @@ const ARRIVE_WITHIN: Duration = Duration::from_secs(15);
 const CHUNK: usize = 64 * 1024;
 /// zstd's largest window, 2^25 = 32 MiB: past what any level below `--ultra` asks, and all that a decoder may reserve.
 const MAX_WINDOW_LOG: u32 = 25;
-/// Bodies past this are unpacked, split and packed off the threads that answer other requests: that takes milliseconds.
-pub(crate) const HEAVY: usize = 128 * 1024;
+/// Bodies past this are split and packed off the threads that answer other requests: that takes milliseconds.
+const HEAVY: usize = 128 * 1024;
+/// A compressed body past this may unpack to all that is taken.
+const HEAVY_COMPRESSED: usize = 8 * 1024;
 
 /// A body as it came.
 #[derive(Debug)]
@@ -91,6 +93,11 @@ impl Received {
     /// Bytes on the wire.
     pub(crate) fn wire_bytes(&self) -> usize {
         self.wire.len()
+    }
+
+    /// Whether the work on it would keep other requests waiting.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.wire.len() > if self.encoding == Encoding::Identity { HEAVY } else { HEAVY_COMPRESSED }
     }
 
     /// The body, unpacked. The lease on its bytes ends with what is answered.

@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use shared::error::{Error, Result, chain};
-use shared::queue::{Held, TakeBudget, Taken};
+use shared::error::{Engine, Error, Result, chain};
+use shared::ids::TenantId;
+use shared::queue::{Header, Held, TakeBudget, Taken};
 use shared::rows::StoreBatch;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::App;
-use crate::prepare::{Lost, Opened, open, prepare};
+use crate::prepare::{Lost, open, prepare};
 use crate::store::{store, write};
 
-/// What one drain takes: about 13,000 logs of 600 bytes, one `_bulk` of some 20 MB, one transaction.
+/// What one drain takes: one `_bulk` and one transaction. Of the shared sample (602 bytes a log) some 14,000 logs.
 const BUDGET: TakeBudget = TakeBudget { bytes: 8 * 1024 * 1024, entries: 2000 };
 /// Drains under way at once: while one waits for the stores, the next is unpacked and compressed.
 const SIDE_BY_SIDE: usize = 2;
@@ -22,6 +22,8 @@ const SIDE_BY_SIDE: usize = 2;
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// First and longest pause between tries in bad weather.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long one try of a write may take. Postgres' client has no timeout of its own, and a host that vanished answers nothing.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(60);
 /// How often an idle processor looks whether another process left something behind.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -119,30 +121,49 @@ pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
 /// Takes while there is something to take, a few drains side by side.
 async fn drain_burst(app: &App, until: &Until) -> Result<Drained> {
     let mut total = Drained::default();
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = JoinSet::new();
     let mut some_left = true;
     let mut outcome = Ok(());
-    while (some_left && outcome.is_ok() && !until.is_over()) || !under_way.is_empty() {
-        if some_left && outcome.is_ok() && !until.is_over() && under_way.len() < SIDE_BY_SIDE {
+    loop {
+        let go_on = some_left && outcome.is_ok() && !until.is_over();
+        if go_on && under_way.len() < SIDE_BY_SIDE {
             match app.queue.take(&app.consumer, BUDGET).await {
-                Ok(taken) if taken.is_empty() => some_left = false,
                 Ok(taken) => {
-                    app.queue.keep_bell().await?;
-                    // A take that is far from full found all there was: the next round comes after the linger.
-                    some_left = taken.iter().map(|entry| entry.held.unpacked_bytes).sum::<usize>() >= BUDGET.bytes / 2;
-                    under_way.push(drain_once(app, taken, until.clone()));
-                    continue;
+                    some_left = is_full(&taken);
+                    if !taken.is_empty() {
+                        under_way.spawn(drain_owned(app.clone(), taken, until.clone()));
+                        keep_bell(app).await;
+                    }
                 }
                 Err(error) => outcome = Err(error),
             }
+            continue;
         }
-        match under_way.next().await {
-            Some(Ok(drained)) => total.add(drained),
-            Some(Err(error)) => outcome = Err(error),
-            None => {}
+        match under_way.join_next().await {
+            Some(Ok(Ok(drained))) => total.add(drained),
+            Some(Ok(Err(error))) => outcome = Err(error),
+            Some(Err(panic)) => outcome = Err(Error::internal("draining", panic)),
+            None if go_on => {}
+            None => return outcome.map(|()| total),
         }
     }
-    outcome.map(|()| total)
+}
+
+/// Whether a take ended because it held enough. One that did not found all there was: the next round comes after the linger.
+fn is_full(taken: &[Taken]) -> bool {
+    let bytes: usize = taken.iter().map(|entry| entry.held.unpacked_bytes).sum();
+    bytes >= BUDGET.bytes / 2 || taken.len() >= BUDGET.entries / 2
+}
+
+/// A bell that cannot be kept set is rung once too often, or once a minute: no reason to let go of what was taken.
+async fn keep_bell(app: &App) {
+    if let Err(error) = app.queue.keep_bell().await {
+        tracing::warn!(cause = chain(&error), "could not keep the bell set");
+    }
+}
+
+async fn drain_owned(app: App, taken: Vec<Taken>, until: Until) -> Result<Drained> {
+    drain_once(&app, taken, until).await
 }
 
 /// Moves what was taken into the stores and acknowledges it. Retries weather until it is time to stop.
@@ -153,72 +174,107 @@ pub async fn drain_once(app: &App, taken: Vec<Taken>, until: Until) -> Result<Dr
     let began = Instant::now();
     let held: Vec<Held> = taken.iter().map(|entry| entry.held.clone()).collect();
     let mut drained = Drained { entries: held.len(), bytes: held.iter().map(|held| held.unpacked_bytes).sum(), ..Drained::default() };
-    tokio::select! {
-        done = move_on(app, taken, until, &mut drained) => done?,
-        () = renew(app, &held) => {}
+    let outcome = tokio::select! {
+        outcome = move_on(app, taken, until, &mut drained) => outcome,
+        () = renew(app, &held) => Ok(()),
+    };
+    if outcome.is_err() {
+        // A failure that this process survives is no death: without this, five of them would bury what is well.
+        park(app, &held).await;
     }
     metrics::counter!("loggerhub_logs_stored_total").increment(drained.stored as u64);
     metrics::histogram!("loggerhub_drain_seconds").record(began.elapsed().as_secs_f64());
     tracing::debug!(entries = drained.entries, stored = drained.stored, parked = drained.parked, buried = drained.buried, "drained");
-    Ok(drained)
+    outcome.map(|()| drained)
 }
 
 async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drained) -> Result<()> {
+    let taken = set_aside(app, taken, &until, drained).await?;
     let (archive, index) = (app.archive.clone(), app.index.clone());
-    let parked = app.parked.clone();
     let work = tokio::task::spawn_blocking(move || {
         let (opened, lost) = open(taken);
-        let (aside, opened): (Vec<Opened>, Vec<Opened>) = opened.into_iter().partition(|entry| parked.holds(&entry.header.tenant));
-        prepare(&archive, &index, &opened).map(|prepared| (aside, opened, lost, prepared))
+        let prepared = prepare(&archive, &index, &opened)?;
+        let holds: Vec<(Held, Header)> = opened.into_iter().map(|entry| (entry.held, entry.header)).collect();
+        Ok::<_, Error>((holds, lost, prepared))
     });
-    let (aside, opened, lost, prepared) = work.await.map_err(|e| Error::internal("preparing a drain", e))??;
-    park(app, &aside).await?;
-    drained.parked += aside.len();
-
-    bury(app, &lost, &until).await?;
-    drained.buried += lost.len();
-
-    // Asked before raw is put, so that an outage of Postgres does not fill the object store with copies.
-    in_any_weather(until.clone(), || app.rows.ping()).await?;
-    let written = write(app, prepared, &until).await?;
-    let stored = in_any_weather(until.clone(), || store(app, &written)).await?;
+    let (holds, lost, prepared) = work.await.map_err(|e| Error::internal("preparing a drain", e))??;
+    for one in &lost {
+        bury(app, one, &until).await?;
+        drained.buried += 1;
+    }
+    let batches = write(app, prepared, &until).await?;
+    let stored = in_any_weather(until.clone(), Engine::Rows, || store(app, &batches)).await?;
     drained.stored += stored.rows;
-    let (aside, done): (Vec<Opened>, Vec<Opened>) = opened.into_iter().partition(|entry| stored.parked.contains(&entry.header.tenant));
-    park(app, &aside).await?;
+    let (aside, done): (Vec<_>, Vec<_>) = holds.iter().partition(|(_, header)| stored.parked.contains(&header.tenant));
+    let aside: Vec<Held> = aside.into_iter().map(|(held, _)| held.clone()).collect();
+    park(app, &aside).await;
     drained.parked += aside.len();
-    let done: Vec<_> = done.iter().map(|entry| (&entry.held, Some(&entry.header))).collect();
+    let done: Vec<(&Held, Option<&Header>)> = done.into_iter().map(|(held, header)| (held, Some(header))).collect();
     app.queue.ack(&done).await
 }
 
-async fn park(app: &App, aside: &[Opened]) -> Result<()> {
-    let held: Vec<Held> = aside.iter().map(|entry| entry.held.clone()).collect();
-    app.queue.park(&app.consumer, &held).await
+/// Parks what belongs to tenants whose rows cannot be written just now, and ends what belongs to tenants that are gone. Asks Postgres
+/// before anything is written, so that an outage of it does not fill the object store with copies.
+async fn set_aside(app: &App, taken: Vec<Taken>, until: &Until, drained: &mut Drained) -> Result<Vec<Taken>> {
+    let (aside, taken): (Vec<_>, Vec<_>) =
+        taken.into_iter().map(|entry| (entry.header().ok(), entry)).partition(|(header, _)| header.as_ref().is_some_and(|header| app.parked.holds(&header.tenant)));
+    let aside: Vec<Held> = aside.into_iter().map(|(_, entry)| entry.held).collect();
+    park(app, &aside).await;
+    drained.parked += aside.len();
+
+    let tenants: Vec<&str> = taken.iter().filter_map(|(header, _)| Some(header.as_ref()?.tenant.as_str())).collect();
+    let dropped = in_any_weather(until.clone(), Engine::Rows, || app.rows.dropped_of(&tenants)).await?;
+    let (gone, taken): (Vec<_>, Vec<_>) =
+        taken.into_iter().partition(|(header, _)| header.as_ref().is_some_and(|header| dropped.iter().any(|tenant| tenant == header.tenant.as_str())));
+    if !gone.is_empty() {
+        tracing::warn!(tenants = dropped.join(","), batches = gone.len(), "what arrived for tenants that are gone is not stored");
+        let gone: Vec<(&Held, Option<&Header>)> = gone.iter().map(|(header, entry)| (&entry.held, header.as_ref())).collect();
+        app.queue.ack(&gone).await?;
+    }
+    Ok(taken.into_iter().map(|(_, entry)| entry).collect())
 }
 
-/// Writes dead letters, with the receipts of the batches that they were, and ends their entries.
-async fn bury(app: &App, lost: &[Lost], until: &Until) -> Result<()> {
-    for one in lost {
-        let letter = &one.letter;
-        let letters = [letter];
-        tracing::error!(stage = letter.stage, code = letter.code, reason = letter.reason, tenant = letter.tenant.as_ref().map(shared::ids::TenantId::as_str), "buried an entry");
-        match one.receipt() {
-            Some(receipt) => {
-                let batch = StoreBatch { receipt, rows: Vec::new(), dead: vec![letter.clone()] };
-                let batches = [&batch];
-                in_any_weather(until.clone(), || app.rows.store(&batches)).await?;
-            }
-            None => in_any_weather(until.clone(), || app.rows.bury(&letters)).await?,
-        }
-        app.queue.ack(&[(&one.held, one.header.as_ref())]).await?;
+/// Leaves entries for later. Where Redis does not take that, they are left behind all the same.
+async fn park(app: &App, held: &[Held]) {
+    if let Err(error) = app.queue.park(&app.consumer, held).await {
+        tracing::warn!(cause = chain(&error), "could not park entries");
     }
-    Ok(())
+}
+
+/// Writes a dead letter, with the receipt of the batch that it was, and ends its entry. One that cannot be written is parked: it must
+/// not keep the rest of its drain from the stores.
+///
+/// # Errors
+/// Weather.
+async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
+    let letter = &one.letter;
+    let letters = [letter];
+    tracing::error!(stage = letter.stage, code = letter.code, reason = letter.reason, tenant = letter.tenant.as_ref().map(TenantId::as_str), "burying an entry");
+    let written = match one.receipt() {
+        Some(receipt) => {
+            let batch = StoreBatch { receipt, rows: Vec::new(), dead: vec![letter.clone()] };
+            let batches = [&batch];
+            in_any_weather(until.clone(), Engine::Rows, || app.rows.store(&batches)).await.map(drop)
+        }
+        None => in_any_weather(until.clone(), Engine::Rows, || app.rows.bury(&letters)).await,
+    };
+    match written {
+        Ok(()) => app.queue.ack(&[(&one.held, one.header.as_ref())]).await,
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::error!(cause = chain(&error), "a dead letter cannot be written; its entry is parked");
+            park(app, std::slice::from_ref(&one.held)).await;
+            Ok(())
+        }
+    }
 }
 
 /// Tries until it works, fails for something else than weather, or it is time to stop.
-pub(crate) async fn in_any_weather<T, F: Future<Output = Result<T>>>(mut until: Until, attempt: impl Fn() -> F) -> Result<T> {
+pub(crate) async fn in_any_weather<T, F: Future<Output = Result<T>>>(mut until: Until, engine: Engine, attempt: impl Fn() -> F) -> Result<T> {
     let mut pause = BACK_OFF.0;
     loop {
-        match attempt().await {
+        let outcome = tokio::time::timeout(ATTEMPT_WITHIN, attempt()).await;
+        match outcome.unwrap_or_else(|_| Err(Error::unavailable(engine, "no answer in time"))) {
             Err(error) if error.is_retryable() && !until.is_over() => {
                 tracing::warn!(cause = chain(&error), "trying again");
                 until.pause(pause).await;

@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 
 use crate::{App, Until, drain_queue};
 
-/// What is left of the invocation's time when the last drain begins: longer than a drain takes.
-const STOP_BEFORE: Duration = Duration::from_secs(10);
+/// What is left of the invocation's time when the last drain begins: longer than a drain takes in which a `_bulk` times out (15 s)
+/// and a PUT is tried again (10 s).
+const STOP_BEFORE: Duration = Duration::from_secs(30);
 /// Deadlines are moments, in milliseconds since 1970. One that lies in its first days is none but a length of time: the emulator
 /// sends 600,000 (seen in cargo-lambda 1.9.2).
 const A_MOMENT: u64 = 1_000_000_000;

@@ -30,7 +30,7 @@ pub use breaker::Breaker;
 pub use drain::{Drained, Until, drain_once, drain_queue, serve};
 pub use event::handle;
 pub use prepare::{Lost, Opened, Prepared, open, prepare};
-pub use store::{Parked, Stored, Written, store, write};
+pub use store::{Parked, Stored, store, write};
 
 /// How long Redis may take: an answer to a take holds some megabytes.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(10);

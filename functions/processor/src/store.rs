@@ -4,50 +4,52 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use shared::error::{Result, chain};
+use shared::error::{Engine, Result, chain};
 use shared::ids::TenantId;
 use shared::index::Outcome;
-use shared::rows::{IndexState, SchemaState, StoreBatch};
+use shared::rows::{IndexState, StoreBatch};
 
 use crate::App;
 use crate::drain::{Until, in_any_weather};
 use crate::prepare::Prepared;
 
-/// How long a tenant whose rows cannot be written is left alone: as long as the queue leaves a parked entry.
-const PARKED_FOR: Duration = shared::queue::LEFT_BEHIND_AFTER;
+/// First and longest pause of a tenant whose rows cannot be written: doubled each time, so that one that stays broken costs little.
+const PARKED_FOR: (Duration, Duration) = (shared::queue::LEFT_BEHIND_AFTER, Duration::from_secs(600));
 
 /// Tenants whose rows cannot be written just now, for a reason of their own: a schema that is not there, or is damaged.
 #[derive(Debug, Clone, Default)]
-pub struct Parked(Arc<Mutex<HashMap<TenantId, Instant>>>);
+pub struct Parked(Arc<Mutex<HashMap<TenantId, Pause>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    since: Instant,
+    length: Duration,
+}
 
 impl Parked {
     /// Whether a tenant's entries are to be put aside.
     #[must_use]
     pub fn holds(&self, tenant: &TenantId) -> bool {
-        self.0.lock().expect("no panic while held").get(tenant).is_some_and(|since| since.elapsed() < PARKED_FOR)
+        self.0.lock().expect("no panic while held").get(tenant).is_some_and(|pause| pause.since.elapsed() < pause.length)
     }
 
     fn add(&self, tenant: &TenantId) {
         let mut parked = self.0.lock().expect("no panic while held");
-        parked.retain(|_, since| since.elapsed() < PARKED_FOR);
-        parked.insert(tenant.clone(), Instant::now());
+        // One that has not failed again for as long as its last pause was has recovered.
+        parked.retain(|_, pause| pause.since.elapsed() < pause.length * 2);
+        let length = parked.get(tenant).map_or(PARKED_FOR.0, |pause| (pause.length * 2).min(PARKED_FOR.1));
+        parked.insert(tenant.clone(), Pause { since: Instant::now(), length });
     }
 }
 
-/// What is written before the rows: raw is in the object store, the index has been asked.
-#[derive(Debug)]
-pub struct Written {
-    /// Receipts and rows, as the index left them.
-    pub batches: Vec<StoreBatch>,
-}
-
-/// Writes raw and documents, side by side. Raw must be there before its row; the index may be down: then its rows stay pending.
+/// Writes raw and documents, side by side, and answers receipts and rows as the index left them. Raw must be there before its row;
+/// the index may be down: then its rows stay pending.
 ///
 /// # Errors
 /// [`shared::error::Error::Unavailable`] where the object store has not taken raw when it is time to stop.
-pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Written> {
+pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<StoreBatch>> {
     let Prepared { objects, bulk, mut batches } = prepared;
-    let raw = futures::future::try_join_all(objects.iter().map(|(path, bytes)| in_any_weather(until.clone(), move || app.archive.put(path, bytes.clone()))));
+    let raw = futures::future::try_join_all(objects.iter().map(|(path, bytes)| in_any_weather(until.clone(), Engine::ObjectStore, move || app.archive.put(path, bytes.clone()))));
     let ids = bulk.ids().to_vec();
     let index = async {
         if bulk.is_empty() || !app.breaker.allows(&app.index).await {
@@ -65,7 +67,7 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Writt
     for batch in &mut batches {
         settle(batch, &outcomes);
     }
-    Ok(Written { batches })
+    Ok(batches)
 }
 
 /// Writes into a batch what the index said of its documents.
@@ -99,8 +101,8 @@ pub struct Stored {
 ///
 /// # Errors
 /// [`shared::error::Error::Unavailable`]: nothing may be acknowledged.
-pub async fn store(app: &App, written: &Written) -> Result<Stored> {
-    let all: Vec<&StoreBatch> = written.batches.iter().collect();
+pub async fn store(app: &App, batches: &[StoreBatch]) -> Result<Stored> {
+    let all: Vec<&StoreBatch> = batches.iter().collect();
     match app.rows.store(&all).await {
         Ok(fresh) => Ok(Stored { rows: rows_of(&all, &fresh), parked: Vec::new() }),
         Err(error) if error.is_retryable() => Err(error),
@@ -118,9 +120,6 @@ async fn store_by_tenant(app: &App, all: &[&StoreBatch]) -> Result<Stored> {
         match app.rows.store(&batches).await {
             Ok(fresh) => stored.rows += rows_of(&batches, &fresh),
             Err(error) if error.is_retryable() => return Err(error),
-            Err(_) if app.rows.schema_state(tenant).await? == SchemaState::Dropped => {
-                tracing::warn!(%tenant, batches = batches.len(), "dropped what arrived for a tenant that is gone");
-            }
             Err(error) => {
                 tracing::error!(%tenant, cause = chain(&error), "a tenant's rows cannot be written; its batches are parked");
                 app.parked.add(tenant);

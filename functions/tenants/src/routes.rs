@@ -1,8 +1,8 @@
 //! The routes of tenants.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::{HeaderName, LOCATION};
-use axum::http::{StatusCode};
 use axum::{Json, Router};
 use shared::auth::Operator;
 use shared::error::Result;

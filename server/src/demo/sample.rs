@@ -22,8 +22,8 @@ pub(super) struct Request {
 
 /// Reads every `*.ndjson.gz` of `folder`. The events are years old: those of each file are shifted so that its last one lies near
 /// `newest` (RFC 3339), and times between them stay as they were.
-pub(super) fn requests(folder: &Path, newest: String) -> anyhow::Result<Vec<Request>> {
-    let newest = timestamp::parse(&newest).context("the tenant's time of creation")?;
+pub(super) fn requests(folder: &Path, newest: &str) -> anyhow::Result<Vec<Request>> {
+    let newest = timestamp::parse(newest).context("the tenant's time of creation")?;
     let mut files: Vec<_> = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.to_string_lossy().ends_with(".ndjson.gz"));
     files.sort();

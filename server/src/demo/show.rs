@@ -40,7 +40,9 @@ pub(super) fn by_hand(client: &Client, key: &str, env_file: &Path) {
     println!("  curl -s -H \"Authorization: Bearer $LOGGERHUB_API_KEY\" \"$LOGGERHUB_URL/v1/logs?limit=8\"");
     println!("  curl -s -H \"Authorization: Bearer $LOGGERHUB_API_KEY\" -G \"$LOGGERHUB_URL/v1/search\" --data-urlencode 'q={QUERY}'");
     println!("  curl -s -H \"Authorization: Bearer $LOGGERHUB_API_KEY\" \"$LOGGERHUB_URL/v1/logs/ID\"");
-    println!("  curl -s -H \"Authorization: Bearer $LOGGERHUB_API_KEY\" \"$LOGGERHUB_URL/v1/logs\" -d '{{\"service\":\"billing\",\"level\":\"ERROR\",\"message\":\"my first log\"}}'");
+    println!(
+        "  curl -s -H \"Authorization: Bearer $LOGGERHUB_API_KEY\" \"$LOGGERHUB_URL/v1/logs\" -d '{{\"service\":\"billing\",\"level\":\"ERROR\",\"message\":\"my first log\"}}'"
+    );
     println!();
     println!("  URL             {}", client.url());
     println!("  API key         {key}");

@@ -31,6 +31,9 @@ create table receipts (
 -- What the index missed is found here, oldest first, without looking into thousands of schemas.
 create index receipts_pending on receipts (batch_id) where pending > 0;
 
+-- Whether a search of one tenant is complete must not depend on what the others miss.
+create index receipts_pending_of_tenant on receipts (tenant) where pending > 0;
+
 create table dead_letters (
     id uuid primary key,
     tenant text,

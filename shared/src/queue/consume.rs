@@ -22,8 +22,8 @@ pub struct TakeBudget {
 }
 
 impl Queue {
-    /// Takes what waits for `consumer`: first what others left behind, then a quarter of the slow lane, then the main lane, then
-    /// what room is left from the slow one.
+    /// Takes what waits for `consumer`: first what others left behind, up to half of the budget so that what cannot be stored now
+    /// leaves room for what can; then a quarter of the slow lane, then the main lane, then what room is left from the slow one.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
@@ -31,7 +31,7 @@ impl Queue {
         let mut taken: Vec<Taken> = Vec::new();
         for partition in self.partitions() {
             for lane in [partition.main(), partition.slow()] {
-                taken.extend(self.claim_left_behind(consumer, &lane, budget.less(&taken)).await?);
+                taken.extend(self.claim_left_behind(consumer, &lane, budget.divided_by(2).less(&taken)).await?);
                 if taken.last().is_some_and(|entry| entry.held.deliveries >= ALONE_AFTER) {
                     return Ok(taken);
                 }

@@ -54,11 +54,8 @@ impl Rows {
         let fail = failed(Engine::Rows, "making a tenant's schema");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         lock(&mut tx, tenant).await.map_err(&fail)?;
-        let known: Option<(i32, bool)> = sqlx::query_as("select version, dropped_at is not null from public.schemas where tenant = $1")
-            .bind(tenant.as_str())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(&fail)?;
+        let known: Option<(i32, bool)> =
+            sqlx::query_as("select version, dropped_at is not null from public.schemas where tenant = $1").bind(tenant.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
         let (version, dropped) = known.unwrap_or_default();
         if dropped {
             return Err(Error::NotFound("tenant"));
@@ -103,6 +100,18 @@ impl Rows {
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
 
+    /// Which of these tenants are gone: what still arrives for them is not to be stored.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn dropped_of(&self, tenants: &[&str]) -> Result<Vec<String>> {
+        sqlx::query_scalar("select tenant from public.schemas where tenant = any($1) and dropped_at is not null")
+            .bind(tenants)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for tenants that are gone"))
+    }
+
     /// What is known of a tenant's schema.
     ///
     /// # Errors
@@ -118,18 +127,6 @@ impl Rows {
             Some(false) => SchemaState::Present,
             Some(true) => SchemaState::Dropped,
         })
-    }
-
-    /// Tenants that have a schema.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn tenants(&self) -> Result<Vec<TenantId>> {
-        let names: Vec<String> = sqlx::query_scalar("select tenant from public.schemas where dropped_at is null order by tenant")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed(Engine::Rows, "listing schemas"))?;
-        Ok(names.iter().filter_map(|name| TenantId::parse(name).ok()).collect())
     }
 }
 

@@ -90,7 +90,9 @@ impl Rows {
         let needed: HashSet<(&TenantId, ReceiptMonth)> = batches.iter().map(|batch| (&batch.receipt.tenant, ReceiptMonth::of(batch.receipt.batch.unix_ms()))).collect();
         for (tenant, month) in needed {
             self.ensure_partition("public", "receipts", month).await?;
-            self.ensure_partition(tenant.as_str(), "log_rows", month).await?;
+            if batches.iter().any(|batch| batch.receipt.tenant == *tenant && !batch.rows.is_empty()) {
+                self.ensure_partition(tenant.as_str(), "log_rows", month).await?;
+            }
         }
         Ok(())
     }

@@ -106,7 +106,8 @@ impl Fresh {
         let mut object = RawObject::default();
         object.begin(tenant);
         for n in 0..logs {
-            let record = format!(r#"{{"message":"log {n} of {batch}","service":"steps","level":"ERROR","full_log":"{}","user":{{"id":{n}}}}}"#, "some words of a trace; ".repeat(16));
+            let record =
+                format!(r#"{{"message":"log {n} of {batch}","service":"steps","level":"ERROR","full_log":"{}","user":{{"id":{n}}}}}"#, "some words of a trace; ".repeat(16));
             object.line(batch.log(n), DEFAULT_CLASS, true, record.as_bytes()).expect("zstd works");
         }
         object.end().expect("zstd works");
