@@ -39,24 +39,32 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Tells a story in a world of its own. Whatever comes of it, nothing is left in the engines.
 pub(crate) fn story(body: impl AsyncFnOnce(&World)) {
-    story_with(&[], body);
+    tell(&engines(), &[], body);
 }
 
-/// As [`story`], with other settings for the world's hub.
+/// As [`story`], with other settings for the world's first hub.
 pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
-    let engines = engines();
-    leftovers::sweep_once(&engines);
+    tell(&engines(), settings, body);
+}
+
+/// As [`story`], with an OpenSearch of its own.
+pub(crate) fn story_on(opensearch: &OwnOpenSearch, body: impl AsyncFnOnce(&World)) {
+    tell(&engines().with("LOGGERHUB_OPENSEARCH_URL", opensearch.url()), &[], body);
+}
+
+fn tell(engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+    leftovers::sweep_once(engines);
     let name = name::Name::fresh();
     let runtime = runtime();
     let turn = runtime.block_on(WORLDS.acquire()).expect("the semaphore is never closed");
     let told = AssertUnwindSafe(async {
-        let world = World::make(&engines, &name, settings).await;
+        let world = World::make(engines, &name, settings).await;
         body(&world).await;
     });
     let outcome = runtime.block_on(told.catch_unwind());
     // With the runtime all of the world's hubs end, whatever they were at: nobody writes behind the broom.
     runtime.shutdown_timeout(LAST_WORK);
-    self::runtime().block_on(leftovers::remove(&engines, &name));
+    self::runtime().block_on(leftovers::remove(engines, &name));
     drop(turn);
     if let Err(panic) = outcome {
         resume_unwind(panic);

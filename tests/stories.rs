@@ -12,6 +12,7 @@ mod ingest_shapes;
 mod isolation;
 mod keys_and_scopes;
 mod listing;
+mod many_hubs;
 mod opensearch_down;
 mod poison;
 mod processor_dies;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::header::HeaderValue;
 use reqwest::{Body, Method, Url};
 use serde_json::{Value, json};
 
@@ -73,6 +74,11 @@ impl Caller {
         Self { credential: Some((header, value.to_owned())), ..self.clone() }
     }
 
+    /// The same somebody, of this tenant.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        Self { tenant: tenant.to_owned(), ..self.clone() }
+    }
+
     /// The same somebody at another hub.
     pub(crate) fn at(&self, hub: &Running) -> Self {
         Self { url: hub.url(), ..self.clone() }
@@ -99,7 +105,8 @@ impl Caller {
         let asked = format!("{method} {url}");
         let mut request = self.http.request(method, url).body(Body::from(sending.body));
         for (name, value) in self.credential.iter().chain(&sending.headers) {
-            request = request.header(*name, value);
+            // Any bytes: what a client must not send is sent, too.
+            request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).expect("no line breaks"));
         }
         let began = Instant::now();
         let answer = request.send().await?;
@@ -174,7 +181,12 @@ impl Caller {
 
     /// All logs of a list or a search, page by page.
     pub(crate) async fn all_pages(&self, path: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
-        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        self.pages_from(path, parameters, None).await
+    }
+
+    /// As [`Caller::all_pages`], from a page on.
+    pub(crate) async fn pages_from(&self, path: &str, parameters: &[(&str, &str)], cursor: Option<&str>) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), cursor.map(str::to_owned));
         loop {
             let mut parameters = parameters.to_vec();
             parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));

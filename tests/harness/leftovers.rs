@@ -54,9 +54,10 @@ async fn indexed(engines: &Env) -> Result<HashSet<Name>, Box<dyn std::error::Err
 
 /// Removes a world's things. Databases last: by them the sweep knows what is left.
 pub(super) async fn remove(engines: &Env, name: &Name) {
-    tell("Redis", name, remove_keys(engines, name).await);
-    tell("OpenSearch", name, remove_indices(engines, name).await);
-    tell("the object store", name, remove_objects(engines, name).await);
+    let (keys, indices, objects) = tokio::join!(remove_keys(engines, name), remove_indices(engines, name), remove_objects(engines, name));
+    for (engine, outcome) in [("Redis", keys), ("OpenSearch", indices), ("the object store", objects)] {
+        tell(engine, name, outcome);
+    }
     tell("Postgres", name, remove_databases(engines, name).await);
 }
 
@@ -102,10 +103,12 @@ async fn remove_objects(engines: &Env, name: &Name) -> Outcome {
 }
 
 async fn remove_databases(engines: &Env, name: &Name) -> Outcome {
-    for (setting, database) in name.databases() {
+    // Side by side: Postgres makes a checkpoint for each, and one for all who ask at the same time.
+    let drops = name.databases().map(|(setting, database)| async move {
         sqlx::query(AssertSqlSafe(format!("drop database if exists {database} with (force)"))).execute(&mut server(engines, setting).await?).await?;
-    }
-    Ok(())
+        Ok(())
+    });
+    futures::future::join_all(drops).await.into_iter().collect()
 }
 
 async fn server(engines: &Env, setting: &'static str) -> Result<PgConnection, Box<dyn std::error::Error>> {

@@ -104,7 +104,8 @@ impl World {
 
     /// Entries of the queue that nobody has acknowledged.
     pub(crate) async fn queue_length(&self) -> u64 {
-        let (main, slow): (u64, u64) = redis::pipe().xlen(self.redis_key("{p0}:queue")).xlen(self.redis_key("{p0}:slow")).query_async(&mut self.redis().await).await.expect("Redis answers");
+        let (main, slow): (u64, u64) =
+            redis::pipe().xlen(self.redis_key("{p0}:queue")).xlen(self.redis_key("{p0}:slow")).query_async(&mut self.redis().await).await.expect("Redis answers");
         main + slow
     }
 

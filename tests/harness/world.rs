@@ -56,10 +56,7 @@ impl Running {
 impl World {
     /// Makes the world, with `changed` settings for its hub.
     pub(super) async fn make(engines: &Env, name: &Name, changed: &[(&str, &str)]) -> Self {
-        for (setting, database) in name.databases() {
-            let mut server = PgConnection::connect(&engines.text(setting).expect("checked at start")).await.expect("Postgres answers");
-            sqlx::query(AssertSqlSafe(format!("create database {database}"))).execute(&mut server).await.expect("the role may create databases");
-        }
+        futures::future::join_all(name.databases().map(|(setting, database)| create_database(engines, setting, database))).await;
         let env = name.settings(engines);
         loggerhub::migrate(&Settings::from_env(&env).expect("settings")).await.expect("fresh databases can be migrated");
         let hub = Running::start(&with(&env, changed)).await;
@@ -104,9 +101,13 @@ impl World {
 
     /// Makes a key of a tenant with these scopes.
     pub(crate) async fn key_of(&self, tenant: &str, scopes: &[&str]) -> Caller {
-        let bare = Caller { tenant: tenant.to_owned(), ..self.anyone() };
-        bare.key_made_by(&self.operator(), &json!({ "name": "a story's", "scopes": scopes })).await
+        self.anyone().of(tenant).key_made_by(&self.operator(), &json!({ "name": "a story's", "scopes": scopes })).await
     }
+}
+
+async fn create_database(engines: &Env, setting: &'static str, database: String) {
+    let mut server = PgConnection::connect(&engines.text(setting).expect("checked at start")).await.expect("Postgres answers");
+    sqlx::query(AssertSqlSafe(format!("create database {database}"))).execute(&mut server).await.expect("the role may create databases");
 }
 
 fn with(env: &Env, changed: &[(&str, &str)]) -> Env {

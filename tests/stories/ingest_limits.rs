@@ -169,8 +169,12 @@ fn a_full_queue_refuses_more_until_it_is_drained() {
         let what = "there is room again";
         let again = async || Some(acme.send(sending(99)).await).filter(|answer| answer.status == 202).ok_or("503");
         eventually(crate::harness::SOON, what, again).await;
-        let (stored, waiting): (i64, bool) =
-            redis::pipe().hget(world.redis_key("{p0}:backlog"), "stored").hexists(world.redis_key("{p0}:backlog"), "w:acme").query_async(&mut world.redis().await).await.expect("Redis answers");
+        let (stored, waiting): (i64, bool) = redis::pipe()
+            .hget(world.redis_key("{p0}:backlog"), "stored")
+            .hexists(world.redis_key("{p0}:backlog"), "w:acme")
+            .query_async(&mut world.redis().await)
+            .await
+            .expect("Redis answers");
         assert!(stored >= 0, "{stored} {waiting}");
     });
 }

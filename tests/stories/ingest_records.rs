@@ -43,17 +43,22 @@ fn a_bad_record_costs_itself_with_its_position_and_reason_and_never_its_neighbou
         world.tenant("globex").await;
         let bad = bad_records();
         // good, bad, good, bad, ..., good
-        let elements: Vec<String> = bad.iter().enumerate().flat_map(|(n, (record, _))| [plain(&format!("neighbour {n}")).to_string(), record.clone()]).chain([plain("the last").to_string()]).collect();
+        let elements: Vec<String> =
+            bad.iter().enumerate().flat_map(|(n, (record, _))| [plain(&format!("neighbour {n}")).to_string(), record.clone()]).chain([plain("the last").to_string()]).collect();
         let receipt = acme.send(Sending::bytes(format!("[{}]", elements.join(",\n")))).await.ok(202);
         assert_eq!((&receipt["accepted"], &receipt["rejected"]), (&json!(bad.len() + 1), &json!(bad.len())));
-        let faults: Vec<(u64, &str)> = receipt["errors"].as_array().expect("errors").iter().map(|fault| (fault["index"].as_u64().expect("a position"), fault["code"].as_str().expect("a code"))).collect();
+        let faults: Vec<(u64, &str)> =
+            receipt["errors"].as_array().expect("errors").iter().map(|fault| (fault["index"].as_u64().expect("a position"), fault["code"].as_str().expect("a code"))).collect();
         let expected: Vec<(u64, &str)> = (0..).zip(&bad).map(|(n, (_, code))| (2 * n + 1, *code)).collect();
         assert_eq!(faults, expected);
         assert!(!receipt.to_string().contains(SECRET), "an error repeats what was in the record: {receipt}");
 
         let batch = receipt["batch_id"].as_str().expect("a batch id");
         let became = acme.wait_until_indexed(batch).await;
-        assert_eq!((&became["received"], &became["accepted"], &became["rejected"], &became["stored"]), (&json!(2 * bad.len() + 1), &json!(bad.len() + 1), &json!(bad.len()), &json!(bad.len() + 1)));
+        assert_eq!(
+            (&became["received"], &became["accepted"], &became["rejected"], &became["stored"]),
+            (&json!(2 * bad.len() + 1), &json!(bad.len() + 1), &json!(bad.len()), &json!(bad.len() + 1))
+        );
         assert_eq!(became["errors"], receipt["errors"], "a receipt says the same later");
         for n in 0..bad.len() {
             let position = u16::try_from(2 * n).expect("small");
@@ -102,7 +107,8 @@ fn nul_and_lone_surrogates_show_as_marks_and_are_kept_as_they_were_sent() {
         let batch = receipt["batch_id"].as_str().expect("a batch id");
         acme.wait_until_indexed(batch).await;
         let shown = "nul \u{fffd} high \u{fffd} low \u{fffd} pair \u{1f600}";
-        for page in [acme.list(&[("service", "a\u{fffd}b")]).await, acme.list(&[("service", "a\0b")]).await, acme.search("\"nul high low pair\"").await, acme.search("water").await] {
+        for page in [acme.list(&[("service", "a\u{fffd}b")]).await, acme.list(&[("service", "a\0b")]).await, acme.search("\"nul high low pair\"").await, acme.search("water").await]
+        {
             assert_eq!(texts(&page, "message"), [shown]);
             assert_eq!(texts(&page, "service"), ["a\u{fffd}b"]);
         }
@@ -188,7 +194,7 @@ fn times_at_the_edges_of_what_the_stores_hold_are_kept_and_beyond_them_refused()
         let record = |at: &&str| json!({ "message": format!("at {at}"), "timestamp": at });
         let records: Vec<Value> = GOOD.iter().map(|(sent, _)| record(sent)).chain(BAD.iter().map(record)).collect();
         let receipt = acme.send(Sending::json(&json!(records))).await.ok(202);
-        let codes: Vec<&Value> = receipt["errors"].as_array().expect("errors").iter().map(|fault| &fault["code"]).collect();
+        let codes: Vec<&str> = receipt["errors"].as_array().expect("errors").iter().filter_map(|fault| fault["code"].as_str()).collect();
         assert_eq!((&receipt["accepted"], codes), (&json!(GOOD.len()), vec!["invalid_timestamp"; BAD.len()]));
         let batch = receipt["batch_id"].as_str().expect("a batch id");
         assert_eq!(acme.wait_until_indexed(batch).await["indexed"], GOOD.len(), "the index refuses none");
@@ -216,7 +222,8 @@ fn numbers_of_any_size_and_unknown_fields_are_kept_as_they_were_sent() {
         assert_eq!(became["indexed"], 1);
         let detail = acme.get(&format!("/v1/logs/{}", log_id(batch, 0)), &[]).await;
         assert!(detail.text.contains(&format!(r#""record":{record}"#)), "{}", detail.text);
-        let attributes = r#""attributes":{"":"empty name","big":123456789012345678901234567890,"huge":1e400,"one":1.0,"status":503,"tiny":-1.50e-3,"user":{"id":7,"tags":["a",null]}}"#;
+        let attributes =
+            r#""attributes":{"":"empty name","big":123456789012345678901234567890,"huge":1e400,"one":1.0,"status":503,"tiny":-1.50e-3,"user":{"id":7,"tags":["a",null]}}"#;
         assert!(detail.text.contains(attributes), "{}", detail.text);
     });
 }
@@ -251,7 +258,7 @@ fn a_record_of_exactly_one_mebibyte_is_searchable_to_its_last_word_and_comes_bac
         let (exact, over) = (sized(MEBIBYTE), sized(MEBIBYTE + 1));
         assert_eq!((exact.to_string().len(), over.to_string().len()), (MEBIBYTE, MEBIBYTE + 1));
         assert_eq!(acme.send(Sending::json(&over)).await.fault(422, "no_valid_logs").1, "record_too_large");
-        let batch = acme.stored(&[exact.clone()]).await;
+        let batch = acme.stored(std::slice::from_ref(&exact)).await;
         let id = log_id(&batch, 0);
         for q in ["zyzzyva", "\"dolor lorem ipsum\""] {
             assert_eq!(texts(&acme.search(q).await, "id"), [id.as_str()], "{q}");

@@ -11,7 +11,7 @@ for _, pending in ipairs(left) do
   if not (alone and #taken > 0) then
     local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[5], pending[1])
     if claimed[1] and claimed[1][2] then
-      bytes = bytes + tonumber(claimed[1][2][2])
+      bytes = bytes + (tonumber(claimed[1][2][2]) or 0)
       taken[#taken + 1] = { claimed[1][1], deliveries, claimed[1][2] }
       if alone or bytes >= tonumber(ARGV[3]) then break end
     end

@@ -26,7 +26,7 @@ impl Queue {
     /// leaves room for what can; then a quarter of the slow lane, then the main lane, then what room is left from the slow one.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
+    /// [`crate::error::Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
     pub async fn take(&self, consumer: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
         let mut taken: Vec<Taken> = Vec::new();
         for partition in self.partitions() {
@@ -83,7 +83,7 @@ impl Queue {
     /// Says that `consumer` is still at work on these. A renewal does not count as a delivery.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`crate::error::Error::Unavailable`].
     pub async fn renew(&self, consumer: &str, held: &[Held]) -> Result<()> {
         self.reclaim(consumer, held, &["JUSTID"]).await
     }
@@ -92,7 +92,7 @@ impl Queue {
     /// cannot be stored now through no fault of its own.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`crate::error::Error::Unavailable`].
     pub async fn park(&self, consumer: &str, held: &[Held]) -> Result<()> {
         self.reclaim(consumer, held, &["RETRYCOUNT", "0", "JUSTID"]).await
     }
@@ -111,7 +111,7 @@ impl Queue {
     /// Forgets consumers that hold nothing and have been silent for `idle`: processes that are gone. Answers how many.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`crate::error::Error::Unavailable`].
     pub async fn forget_consumers(&self, idle: Duration) -> Result<u64> {
         let mut forgotten = 0;
         for lane in self.partitions().flat_map(|partition| [partition.main(), partition.slow()]) {

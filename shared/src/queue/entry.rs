@@ -86,7 +86,8 @@ impl Payload {
     }
 }
 
-/// An entry as the scripts answer it: id, deliveries before this one, fields and values.
+/// An entry as the scripts answer it: id, deliveries before this one, fields and values. What was not written by [`super::Queue::push`]
+/// is read all the same, so that it can be buried.
 #[derive(Debug)]
 pub(super) struct Answer {
     id: String,
@@ -103,7 +104,7 @@ impl FromRedisValue for Answer {
         let mut fields = fields.into_iter();
         while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
             match from_redis_value::<String>(name)?.as_str() {
-                "u" => answer.unpacked_bytes = from_redis_value(value)?,
+                "u" => answer.unpacked_bytes = from_redis_value(value).unwrap_or_default(),
                 "h" => answer.header = bytes(value)?,
                 "p" => answer.payload = bytes(value)?,
                 _ => {}

@@ -7,7 +7,8 @@ while bytes < tonumber(ARGV[3]) and #taken < tonumber(ARGV[4]) do
   local answer = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1, 'STREAMS', KEYS[1], '>')
   if not answer then break end
   local entry = answer[1][2][1]
-  bytes = bytes + tonumber(entry[2][2])
+  -- An entry of another shape counts as nothing here, and is buried by whoever opens it.
+  bytes = bytes + (tonumber(entry[2][2]) or 0)
   taken[#taken + 1] = { entry[1], 0, entry[2] }
 end
 return taken

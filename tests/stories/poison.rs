@@ -1,0 +1,150 @@
+//! What can never be stored is buried, and what cannot be stored now stops nobody else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use serde_json::json;
+use shared::queue::{Header, LEFT_BEHIND_AFTER};
+
+use crate::harness::{Caller, SOON, Seen, World, eventually, log_id, logs, numbered, plain, story, story_with, texts};
+
+/// Puts an entry into the queue by hand.
+async fn add_by_hand(world: &World, fields: &[(&str, &[u8])]) {
+    let _: String = world.redis().await.xadd(world.redis_key("{p0}:queue"), "*", fields).await.expect("Redis answers");
+}
+
+/// A header as ingest would write it, changed in one place.
+fn header_of(acme: &Caller, change: impl FnOnce(&mut serde_json::Value)) -> (String, Vec<u8>) {
+    let batch = shared::ids::BatchId::new(u64::try_from(shared::timestamp::from_datetime(time::OffsetDateTime::now_utc())).expect("after 1970"));
+    let mut header = json!({
+        "v": Header::VERSION, "tenant": acme.tenant, "key_id": acme.key_id, "batch": batch, "class": "standard", "index": true,
+        "wire_bytes": 20, "unpacked_bytes": 20, "accepted": 1, "rejected": [], "zstd": false,
+    });
+    change(&mut header);
+    (batch.to_string(), header.to_string().into_bytes())
+}
+
+async fn until_queue_is_empty(world: &World, within: Duration) {
+    let look = async || -> Result<(), Seen> {
+        let left = world.queue_length().await;
+        if left == 0 { Ok(()) } else { Err(format!("{left} entries")) }
+    };
+    eventually(within, "the queue is empty", look).await;
+}
+
+#[test]
+fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
+    // The first hub never drains, so that poison and good entries lie in the queue side by side.
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000")], async |world| {
+        let acme = world.tenant("acme").await;
+        let record = br#"{"message":"by hand"}"#.as_slice();
+        let mut batches = vec![acme.accepted(&numbered("before", 5)).await];
+        let (cut_off, cut_off_header) = header_of(&acme, |header| header["zstd"] = json!(true));
+        let (short, short_header) = header_of(&acme, |header| header["accepted"] = json!(7));
+        let (_, newer) = header_of(&acme, |header| header["v"] = json!(2));
+        let (_, nobody) = header_of(&acme, |header| header["tenant"] = json!("Not An Id"));
+        let poison: [&[(&str, &[u8])]; 5] = [
+            &[("u", b"20"), ("h", b"kanarienvogel"), ("p", b"kanarienvogel")],
+            &[("u", b"20"), ("h", &cut_off_header), ("p", b"\x28\xb5\x2f\xfdkanarienvogel")],
+            &[("u", b"20"), ("h", &short_header), ("p", record)],
+            &[("u", b"20"), ("h", &newer), ("p", record)],
+            &[("u", b"20"), ("h", &nobody), ("p", record)],
+        ];
+        for entry in poison {
+            add_by_hand(world, entry).await;
+            batches.push(acme.accepted(&numbered("between", 5)).await);
+        }
+        let (by_hand, good_header) = header_of(&acme, |_| {});
+        add_by_hand(world, &[("u", b"20"), ("h", &good_header), ("p", record)]).await;
+
+        let living = world.another_hub(&[]).await;
+        let acme = acme.at(&living);
+        for batch in batches.iter().chain([&by_hand]) {
+            acme.wait_until_indexed(batch).await;
+        }
+        until_queue_is_empty(world, SOON).await;
+        assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 6 * 5 + 1);
+        assert_eq!(world.dead_letters().await, BTreeMap::from([(("open".to_owned(), "unreadable_entry".to_owned()), 5)]));
+        assert_eq!(world.sql("select 1 from public.dead_letters where bytes = 'kanarienvogel\nkanarienvogel'").await.len(), 1, "its bytes are kept");
+        // A batch whose header could be read has a receipt that says that it is dead.
+        for (batch, dead) in [(&cut_off, 1), (&short, 7)] {
+            let became = acme.batch(batch).await;
+            assert_eq!((&became["accepted"], &became["stored"], &became["dead"]), (&json!(dead), &json!(0), &json!(dead)), "{became}");
+        }
+    });
+}
+
+#[test]
+fn an_entry_of_another_shape_stops_nobody() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        acme.stored(&[plain("before")]).await;
+        let shapes: [&[(&str, &[u8])]; 4] =
+            [&[("garbage", b"yes")], &[("u", b"not a number"), ("h", b"x"), ("p", b"y")], &[("h", b"x"), ("u", b"20"), ("p", b"y")], &[("u", b"0"), ("h", b""), ("p", b"")]];
+        for shape in shapes {
+            add_by_hand(world, shape).await;
+        }
+        // Taken over a second time by then, if it was not buried the first time.
+        let within = LEFT_BEHIND_AFTER + SOON;
+        let batch = acme.accepted(&[plain("after")]).await;
+        acme.wait_until(&batch, "indexed", within).await;
+        until_queue_is_empty(world, within).await;
+        let batch = acme.accepted(&[plain("long after")]).await;
+        acme.wait_until(&batch, "indexed", within).await;
+        assert_eq!(world.dead_letters().await.values().sum::<i64>(), 4);
+    });
+}
+
+#[test]
+fn a_record_that_cannot_be_read_any_more_is_a_dead_letter_and_its_batch_is_stored() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let (batch, header) = header_of(&acme, |header| header["accepted"] = json!(3));
+        let lines = b"{\"message\":\"first\"}\n{\"message\":kanarienvogel}\n{\"message\":\"third\"}\n".as_slice();
+        add_by_hand(world, &[("u", b"60"), ("h", &header), ("p", lines)]).await;
+        let became = eventually(SOON, "the batch is indexed", async || {
+            Some(acme.get(&format!("/v1/batches/{batch}"), &[]).await)
+                .filter(|answer| answer.status == 200)
+                .map(|answer| answer.json())
+                .filter(|state| state["state"] == "indexed")
+                .ok_or("not yet")
+        })
+        .await;
+        assert_eq!((&became["accepted"], &became["stored"], &became["indexed"], &became["dead"]), (&json!(3), &json!(2), &json!(2), &json!(1)));
+        for (position, message) in [(0, "first"), (2, "third")] {
+            let detail = acme.get(&format!("/v1/logs/{}", log_id(&batch, position)), &[("source", "raw")]).await.ok(200);
+            assert_eq!(detail["message"], message);
+        }
+        acme.get(&format!("/v1/logs/{}", log_id(&batch, 1)), &[]).await.problem(404, "not_found");
+        assert_eq!(world.dead_letters().await, BTreeMap::from([(("parse".to_owned(), "invalid_json".to_owned()), 1)]));
+    });
+}
+
+#[test]
+fn a_tenant_whose_schema_is_gone_stops_nobody_and_loses_nothing_if_it_comes_back() {
+    story(async |world| {
+        let (broken, dropped, well) = (world.tenant("broken").await, world.tenant("dropped").await, world.tenant("well").await);
+        broken.stored(&[plain("before")]).await;
+        world.sql("alter schema broken rename to hidden").await;
+        world.sql("drop schema dropped cascade").await;
+        let mut waiting = Vec::new();
+        for round in 0..3 {
+            let (records, lost) = (numbered(&format!("round {round}"), 10), [plain("lost with its schema")]);
+            let (of_broken, of_dropped, of_well) = tokio::join!(broken.accepted(&records), dropped.accepted(&lost), well.accepted(&records));
+            well.wait_until_indexed(&of_well).await;
+            assert_eq!((&broken.batch(&of_broken).await["state"], &dropped.batch(&of_dropped).await["state"]), (&json!("queued"), &json!("queued")));
+            waiting.push(of_broken);
+        }
+        assert_eq!(logs(&well.list(&[]).await).len(), 30);
+        world.sql("alter schema hidden rename to broken").await;
+        for batch in &waiting {
+            broken.wait_until(batch, "indexed", 2 * LEFT_BEHIND_AFTER + SOON).await;
+        }
+        let stores = world.in_stores("broken").await;
+        assert_eq!(stores.rows.len(), 31);
+        stores.hold_exactly(&stores.rows);
+        assert_eq!(texts(&well.search("\"round 2\"").await, "id").len(), 10);
+        assert_eq!(world.queue_length().await, 3, "what is the dropped one's waits for somebody to mend it");
+    });
+}

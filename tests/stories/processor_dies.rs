@@ -1,0 +1,103 @@
+//! A processor that ends between two of its steps, whichever: another takes over, and each log is stored once.
+
+use std::time::{Duration, Instant};
+
+use processor::{Until, open, prepare, store, write};
+use serde_json::Value;
+use shared::queue::{LEFT_BEHIND_AFTER, TakeBudget};
+
+use crate::harness::{Caller, World, log_id, numbered, sample, story_with};
+
+/// Left-behind entries are taken over after half a minute; then they are stored within seconds.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(LEFT_BEHIND_AFTER.as_secs() + 30);
+const ONE_ENTRY: TakeBudget = TakeBudget { bytes: usize::MAX, entries: 1 };
+
+/// Where a processor ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndsAfter {
+    Take,
+    SomeRaw,
+    RawAndIndex,
+    Rows,
+    Ack,
+}
+
+/// Takes the oldest entry and goes as far as that with it, then drops everything, as a process that is killed would.
+async fn work_and_die(world: &World, ends_after: EndsAfter) {
+    let app = world.doors.processor();
+    let until = Until::deadline(Instant::now() + Duration::from_secs(60));
+    let taken = app.queue.take(&app.consumer, ONE_ENTRY).await.expect("Redis answers");
+    assert_eq!(taken.len(), 1, "one entry for {ends_after:?}");
+    if ends_after == EndsAfter::Take {
+        return;
+    }
+    let (opened, lost) = open(taken);
+    assert!(lost.is_empty());
+    let prepared = prepare(&app.archive, &app.index, &opened).expect("good records");
+    if ends_after == EndsAfter::SomeRaw {
+        let (path, bytes) = prepared.objects.first().expect("an object");
+        return app.archive.put(path, bytes.clone()).await.expect("the object store answers");
+    }
+    let written = write(&app, prepared, &until).await.expect("both stores answer");
+    if ends_after == EndsAfter::RawAndIndex {
+        return;
+    }
+    let stored = store(&app, &written).await.expect("Postgres answers");
+    assert!(stored.rows > 0 && stored.parked.is_empty());
+    if ends_after == EndsAfter::Ack {
+        let done: Vec<_> = opened.iter().map(|entry| (&entry.held, Some(&entry.header))).collect();
+        app.queue.ack(&done).await.expect("Redis answers");
+    }
+}
+
+/// One processor's end: whose logs it had in hand, and which.
+struct End {
+    tenant: Caller,
+    batch: String,
+    records: Vec<Value>,
+}
+
+impl End {
+    fn ids(&self) -> Vec<String> {
+        (0..).zip(&self.records).map(|(position, _)| log_id(&self.batch, position)).collect()
+    }
+}
+
+#[test]
+fn a_processor_may_end_after_any_step_and_each_log_is_stored_once() {
+    const STEPS: [EndsAfter; 5] = [EndsAfter::Take, EndsAfter::SomeRaw, EndsAfter::RawAndIndex, EndsAfter::Rows, EndsAfter::Ack];
+    // The first hub takes requests and never drains: its linger is an hour.
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000")], async |world| {
+        let mut ends = Vec::new();
+        for (n, step) in STEPS.into_iter().enumerate() {
+            let tenant = world.tenant(&format!("tenant_{n}")).await;
+            let records = sample("stack-traces")[n * 20..(n + 1) * 20].to_vec();
+            let batch = tenant.accepted(&records).await;
+            work_and_die(world, step).await;
+            ends.push(End { tenant, batch, records });
+        }
+        // One that lives takes what is new at once, and over what they left.
+        let living = world.another_hub(&[]).await;
+        let fresh = ends[0].tenant.accepted(&numbered("fresh", 5)).await;
+        ends[0].tenant.at(&living).wait_until_indexed(&fresh).await;
+        assert_eq!(world.queue_length().await, 4, "what others hold is theirs for half a minute");
+
+        for end in &ends {
+            let became = end.tenant.at(&living).wait_until(&end.batch, "indexed", TAKEN_OVER_WITHIN).await;
+            assert_eq!((&became["stored"], &became["indexed"], &became["dead"]), (&20.into(), &20.into(), &0.into()), "{became}");
+        }
+        assert_eq!(world.queue_length().await, 0);
+        for (n, end) in ends.iter().enumerate() {
+            let mut ids = end.ids();
+            if n == 0 {
+                ids.extend((0..5).map(|position| log_id(&fresh, position)));
+            }
+            world.in_stores(&end.tenant.tenant).await.hold_exactly(&ids);
+            for (id, record) in end.ids().iter().zip(&end.records) {
+                for source in ["auto", "raw"] {
+                    assert_eq!(&end.tenant.get(&format!("/v1/logs/{id}"), &[("source", source)]).await.ok(200)["record"], record, "{:?}, {source}", STEPS[n]);
+                }
+            }
+        }
+    });
+}

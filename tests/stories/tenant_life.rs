@@ -1,0 +1,101 @@
+//! The end of a tenant: gone at once for everyone who looks, and behind that all that it had.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Caller, SOON, Seen, Sending, World, eventually, log_id, logs, numbered, plain, sample, story, story_with, texts};
+
+/// Runs maintenance until a tenant has no schema, no documents and no raw object of its own.
+async fn until_removed(world: &World, tenant: &str) {
+    let look = async || -> Result<(), Seen> {
+        maintenance::run_all(&world.doors.maintenance()).await;
+        let schemas = world.sql(&format!("select 1 from pg_namespace where nspname = '{tenant}'")).await.len();
+        let receipts = world.sql(&format!("select 1 from public.receipts where tenant = '{tenant}'")).await.len();
+        let pattern = format!("{}-*/_count", world.setting("LOGGERHUB_INDEX_PREFIX"));
+        let documents = world.opensearch(Method::POST, &pattern, &json!({ "query": { "term": { "tenant": tenant } } })).await["count"].clone();
+        let objects = world.doors.archive.list("").await.map_err(|e| e.to_string())?.into_iter().filter(|path| path.contains(&format!("/{tenant}/"))).count();
+        if (schemas, receipts, objects) == (0, 0, 0) && documents == 0 {
+            Ok(())
+        } else {
+            Err(format!("{schemas} schemas, {receipts} receipts, {documents} documents, {objects} objects"))
+        }
+    };
+    eventually(SOON, &format!("{tenant} has left nothing"), look).await;
+}
+
+async fn expect_locked_out(gone: &Caller) {
+    let look = async || -> Result<(), Seen> {
+        let answer = gone.send(Sending::json(&plain("m"))).await;
+        if answer.status == 401 { Ok(()) } else { Err(answer.text) }
+    };
+    eventually(SOON, "its key cannot send", look).await;
+    for path in ["/v1/logs", "/v1/search?q=m"] {
+        gone.get(path, &[]).await.problem(401, "unauthenticated");
+    }
+}
+
+#[test]
+fn a_deleted_tenant_is_gone_with_all_that_it_had_and_its_id_is_never_given_again() {
+    story(async |world| {
+        let (acme, globex) = (world.tenant("acme").await, world.tenant("globex").await);
+        // So much that acme gets raw objects of its own beside the shared ones.
+        let large: Vec<_> = sample("openstack").to_vec();
+        let batch = acme.stored(&large).await;
+        acme.stored(&[plain("small, beside globex")]).await;
+        let kept = globex.stored(&[plain("stays")]).await;
+        assert!(world.doors.archive.list("").await.expect("it answers").iter().any(|path| path.contains("/acme/")), "acme has objects of its own");
+
+        let operator = world.operator();
+        operator.delete("/v1/tenants/acme").await.empty(204);
+        operator.get("/v1/tenants/acme", &[]).await.problem(404, "not_found");
+        operator.patch("/v1/tenants/acme", &json!({ "name": "back" })).await.problem(404, "not_found");
+        operator.delete("/v1/tenants/acme").await.problem(404, "not_found");
+        operator.get("/v1/tenants/acme/keys", &[]).await.problem(404, "not_found");
+        operator.post("/v1/tenants/acme/keys", &json!({ "name": "k" })).await.problem(404, "not_found");
+        operator.delete(&format!("/v1/tenants/acme/keys/{}", acme.key_id)).await.problem(404, "not_found");
+        operator.post("/v1/tenants", &json!({ "id": "acme", "name": "again" })).await.problem(409, "tenant_exists");
+        let listed = operator.get("/v1/tenants", &[]).await.ok(200);
+        assert_eq!(listed["tenants"].as_array().map(Vec::len), Some(1), "{listed}");
+        expect_locked_out(&acme).await;
+
+        until_removed(world, "acme").await;
+        operator.post("/v1/tenants", &json!({ "id": "acme", "name": "again" })).await.problem(409, "tenant_exists");
+        assert_eq!(texts(&globex.search("stays").await, "id"), [log_id(&kept, 0)]);
+        assert_eq!(globex.get(&format!("/v1/logs/{}", log_id(&kept, 0)), &[("source", "raw")]).await.ok(200)["message"], "stays", "its line in a shared object is untouched");
+        globex.get(&format!("/v1/batches/{batch}"), &[]).await.problem(404, "not_found");
+    });
+}
+
+#[test]
+fn what_was_still_queued_for_a_deleted_tenant_stops_nobody() {
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000")], async |world| {
+        let (acme, globex) = (world.tenant("acme").await, world.tenant("globex").await);
+        acme.accepted(&numbered("too late", 20)).await;
+        let batch = globex.accepted(&numbered("in time", 20)).await;
+        acme.accepted(&numbered("too late again", 20)).await;
+        world.operator().delete("/v1/tenants/acme").await.empty(204);
+        until_removed(world, "acme").await;
+        let draining = world.another_hub(&[]).await;
+        globex.at(&draining).wait_until_indexed(&batch).await;
+        assert_eq!(logs(&globex.list(&[]).await).len(), 20);
+        let empty = async || Some(world.queue_length().await).filter(|left| *left == 0).ok_or("something is left");
+        eventually(SOON, "the queue is empty", empty).await;
+        until_removed(world, "acme").await;
+    });
+}
+
+#[test]
+fn a_tenant_whose_making_broke_off_is_finished_by_whoever_asks_again() {
+    story(async |world| {
+        let id = shared::ids::TenantId::parse("broken_off").expect("an id");
+        world.doors.registry.register(&id, "Broken off").await.expect("Postgres answers");
+        let operator = world.operator();
+        assert_eq!(operator.get("/v1/tenants/broken_off", &[]).await.ok(200)["status"], "provisioning");
+        operator.post("/v1/tenants/broken_off/keys", &json!({ "name": "k" })).await.problem(409, "tenant_provisioning");
+        operator.patch("/v1/tenants/broken_off", &json!({ "status": "suspended" })).await.problem(409, "tenant_provisioning");
+        assert_eq!(operator.post("/v1/tenants", &json!({ "id": "broken_off", "name": "Whole" })).await.ok(201)["status"], "active");
+        let tenant = world.key_of("broken_off", &["logs:write", "logs:read"]).await;
+        tenant.stored(&[plain("it works")]).await;
+        assert_eq!(operator.get("/v1/tenants/broken_off", &[]).await.ok(200)["name"], "Whole");
+    });
+}
