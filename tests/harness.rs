@@ -59,10 +59,11 @@ fn tell(engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)
     let turn = runtime.block_on(WORLDS.acquire()).expect("the semaphore is never closed");
     let told = AssertUnwindSafe(async {
         let world = World::make(engines, &name, settings).await;
-        body(&world).await;
+        let outcome = AssertUnwindSafe(body(&world)).catch_unwind().await;
+        world.end().await;
+        outcome
     });
-    let outcome = runtime.block_on(told.catch_unwind());
-    // With the runtime all of the world's hubs end, whatever they were at: nobody writes behind the broom.
+    let outcome = runtime.block_on(told.catch_unwind()).flatten();
     runtime.shutdown_timeout(LAST_WORK);
     self::runtime().block_on(leftovers::remove(engines, &name));
     drop(turn);

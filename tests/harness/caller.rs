@@ -81,7 +81,7 @@ impl Caller {
 
     /// The same somebody at another hub.
     pub(crate) fn at(&self, hub: &Running) -> Self {
-        Self { url: hub.url(), ..self.clone() }
+        Self { url: hub.url().to_owned(), ..self.clone() }
     }
 
     pub(crate) fn url(&self) -> &str {

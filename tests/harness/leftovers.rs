@@ -1,6 +1,7 @@
 //! Removes a world's things from the engines: at its end, and for runs that crashed, an hour later.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -61,10 +62,11 @@ pub(super) async fn remove(engines: &Env, name: &Name) {
     tell("Postgres", name, remove_databases(engines, name).await);
 }
 
-/// A story is not failed by its broom; the next run sweeps again.
+/// A story is not failed by its broom; a later run sweeps again.
 fn tell(engine: &str, name: &Name, outcome: Outcome) {
     if let Err(error) = outcome {
-        eprintln!("{} could not be removed from {engine}: {error}", name.as_str());
+        // Not by `eprintln`, which nobody sees of a story that went well.
+        let _ = writeln!(std::io::stderr(), "{} could not be removed from {engine}: {error}", name.as_str());
     }
 }
 

@@ -1,6 +1,6 @@
 //! A world: a migrated pair of databases, a running hub, and the means to speak with it and to look behind it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loggerhub::{Doors, Hub, Settings};
@@ -14,6 +14,8 @@ use super::name::Name;
 
 /// How long an HTTP answer may take: nothing here takes nearly as long.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a world's hubs may take to end: some have no engine left to end their work with.
+const HUBS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a story lives in.
 pub(crate) struct World {
@@ -21,14 +23,17 @@ pub(crate) struct World {
     pub(super) http: reqwest::Client,
     name: Name,
     url: String,
-    /// The doors of the world's hub, also once that has stopped.
+    /// Doors of the world's own, which no hub closes.
     pub(crate) doors: Doors,
-    hub: Mutex<Option<Running>>,
+    /// Every hub of the world, the first one first.
+    hubs: Mutex<Vec<Running>>,
 }
 
-/// A hub that runs.
+/// A hub that runs, until it is stopped or its world ends.
+#[derive(Clone)]
 pub(crate) struct Running {
-    hub: Hub,
+    url: String,
+    hub: Arc<Mutex<Option<Hub>>>,
 }
 
 impl Running {
@@ -36,20 +41,20 @@ impl Running {
     async fn start(env: &Env) -> Self {
         let settings = Settings::from_env(env).expect("settings");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self { hub: Hub::start(&settings, listener).await.expect("a hub") }
+        let hub = Hub::start(&settings, listener).await.expect("a hub");
+        Self { url: format!("http://{}", hub.address()), hub: Arc::new(Mutex::new(Some(hub))) }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.hub.address())
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
-    pub(crate) fn doors(&self) -> &Doors {
-        self.hub.doors()
-    }
-
-    /// Stops it as SIGTERM would.
-    pub(crate) async fn stop(self) {
-        self.hub.stop().await;
+    /// Stops it as SIGTERM would. One that was stopped before is left alone.
+    pub(crate) async fn stop(&self) {
+        let hub = self.hub.lock().expect("no panic while held").take();
+        if let Some(hub) = hub {
+            hub.stop().await;
+        }
     }
 }
 
@@ -59,20 +64,29 @@ impl World {
         futures::future::join_all(name.databases().map(|(setting, database)| create_database(engines, setting, database))).await;
         let env = name.settings(engines);
         loggerhub::migrate(&Settings::from_env(&env).expect("settings")).await.expect("fresh databases can be migrated");
+        let doors = Doors::open(&Settings::from_env(&env).expect("settings")).await.expect("settings that make sense");
         let hub = Running::start(&with(&env, changed)).await;
         let http = reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build().expect("an HTTP client");
-        Self { env, http, name: name.clone(), url: hub.url(), doors: hub.doors().clone(), hub: Mutex::new(Some(hub)) }
+        Self { env, http, name: name.clone(), url: hub.url.clone(), doors, hubs: Mutex::new(vec![hub]) }
     }
 
     /// Starts one more hub on the same names, with `changed` settings.
     pub(crate) async fn another_hub(&self, changed: &[(&str, &str)]) -> Running {
-        Running::start(&with(&self.env, changed)).await
+        let hub = Running::start(&with(&self.env, changed)).await;
+        self.hubs.lock().expect("no panic while held").push(hub.clone());
+        hub
     }
 
     /// Stops the world's first hub, as SIGTERM would.
     pub(crate) async fn stop_hub(&self) {
-        let hub = self.hub.lock().expect("no panic while held").take();
-        hub.expect("it was not stopped before").stop().await;
+        let first = self.hubs.lock().expect("no panic while held")[0].clone();
+        first.stop().await;
+    }
+
+    /// Stops all hubs that still run, so that nobody writes behind the broom; what does not end in time is ended with its runtime.
+    pub(super) async fn end(&self) {
+        let hubs = self.hubs.lock().expect("no panic while held").clone();
+        let _ = tokio::time::timeout(HUBS_END_WITHIN, futures::future::join_all(hubs.iter().map(Running::stop))).await;
     }
 
     /// A setting of the world.

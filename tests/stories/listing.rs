@@ -58,19 +58,21 @@ fn services_and_levels_filter_alone_together_and_repeated() {
         three_services(&acme).await;
         let all = acme.all_pages("/v1/logs", &[("limit", "1000")]).await;
         assert_eq!(all.len(), 600);
-        let cases: [(Parameters<'_>, &[&str], &[&str]); 8] = [
-            (&[("service", "cinder-api")], &["cinder-api"], &[]),
-            (&[("service", "cinder-api"), ("service", "object-replicator")], &["cinder-api", "object-replicator"], &[]),
-            (&[("level", "ERROR")], &[], &["ERROR"]),
-            (&[("level", "warning"), ("level", "Err"), ("level", "WARN")], &[], &["WARN", "ERROR"]),
-            (&[("service", "kafka0-controller"), ("level", "trace"), ("level", "debug")], &["kafka0-controller"], &["TRACE", "DEBUG"]),
-            (&[("service", ""), ("level", "")], &[], &[]),
-            (&[("service", "nobody")], &["nobody"], &[]),
-            (&[("service", "Cinder-API")], &["Cinder-API"], &[]),
+        // Filters, the services and levels that are left, and whether there are any.
+        let cases: [(Parameters<'_>, &[&str], &[&str], bool); 8] = [
+            (&[("service", "cinder-api")], &["cinder-api"], &[], true),
+            (&[("service", "cinder-api"), ("service", "object-replicator")], &["cinder-api", "object-replicator"], &[], true),
+            (&[("level", "ERROR")], &[], &["ERROR"], true),
+            (&[("level", "warning"), ("level", "Err"), ("level", "WARN")], &[], &["WARN", "ERROR"], true),
+            (&[("service", "kafka0-controller"), ("level", "trace"), ("level", "debug")], &["kafka0-controller"], &["TRACE", "DEBUG"], true),
+            (&[("service", ""), ("level", "")], &[], &[], true),
+            (&[("service", "nobody")], &["nobody"], &[], false),
+            (&[("service", "Cinder-API")], &["Cinder-API"], &[], false),
         ];
-        for (parameters, services, levels) in cases {
+        for (parameters, services, levels, some) in cases {
             let is_one_of = |value: &Value, wanted: &[&str]| wanted.is_empty() || wanted.contains(&value.as_str().unwrap_or_default());
             let expected: Vec<&Value> = all.iter().filter(|log| is_one_of(&log["service"], services) && is_one_of(&log["level"], levels)).collect();
+            assert_eq!(!expected.is_empty(), some, "{parameters:?}");
             let paged: Vec<(&str, &str)> = parameters.iter().copied().chain([("limit", "37")]).collect();
             let listed = acme.all_pages("/v1/logs", &paged).await;
             assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{parameters:?}");

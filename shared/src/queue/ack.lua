@@ -11,8 +11,9 @@ for i = 0, (#KEYS - 1) / 2 - 1 do
   if redis.call('XDEL', stream, id) == 1 then
     deleted = deleted + 1
     redis.call('ZREM', under_way, batch)
-    redis.call('HINCRBY', KEYS[1], 'stored', -stored)
-    if redis.call('HINCRBY', KEYS[1], 'w:' .. tenant, -unpacked) <= 0 then redis.call('HDEL', KEYS[1], 'w:' .. tenant) end
+    -- Not `-stored`: Lua writes the negation of nothing as -0, which is no integer to Redis.
+    redis.call('HINCRBY', KEYS[1], 'stored', 0 - stored)
+    if redis.call('HINCRBY', KEYS[1], 'w:' .. tenant, 0 - unpacked) <= 0 then redis.call('HDEL', KEYS[1], 'w:' .. tenant) end
   end
 end
 return deleted
