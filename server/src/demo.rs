@@ -105,6 +105,9 @@ fn keep(env_file: &std::path::Path, client: &Client, key: &str) -> anyhow::Resul
         client.url(),
         client.operator()
     );
+    if let Some(folder) = env_file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
     let fresh = env_file.with_extension("env.new");
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).with_context(|| format!("cannot write {}", fresh.display()))?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;

@@ -1,5 +1,7 @@
 //! `loggerhub`: the server, and the operator's commands.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use loggerhub::{Hub, Settings, demo, documents};
@@ -32,8 +34,18 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let command = Arguments::parse().command;
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        // For a person: the sentence and its causes, never a backtrace.
+        Err(error) => {
+            eprintln!("loggerhub: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
     let env = Env::from_process();
     shared::telemetry::init(&env)?;
     match command {

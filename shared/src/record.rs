@@ -84,6 +84,11 @@ impl<'a> Record<'a> {
         if !text.trim_start().starts_with('{') {
             return Err(not_an_object(text));
         }
+        // Texts are read as bytes (see `text.rs`), which leaves raw control characters in strings unchecked. They are not JSON (RFC
+        // 8259, 7), and a line break among them would break the lines that records are kept as.
+        if text.bytes().any(|b| b.is_ascii_control()) && serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return Err(unreadable(text));
+        }
         let fields: Fields<'a> = serde_json::from_str(text).map_err(|_| unreadable(text))?;
         fields.check()
     }

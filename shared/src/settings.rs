@@ -105,6 +105,18 @@ impl Env {
         self.text(name)?.parse().map_err(|e: T::Err| SettingError::Unreadable { name, reason: e.to_string() })
     }
 
+    /// A URL of one of these schemes, such as `redis://`; it may hold a password.
+    ///
+    /// # Errors
+    /// [`SettingError`].
+    pub fn url(&self, name: &'static str, schemes: &[&str]) -> Result<Secret, SettingError> {
+        let url = self.secret(name)?;
+        if schemes.iter().any(|scheme| url.reveal().starts_with(scheme)) {
+            return Ok(url);
+        }
+        Err(SettingError::Unreadable { name, reason: format!("it must begin with {}", schemes.join(" or ")) })
+    }
+
     /// A number of milliseconds.
     ///
     /// # Errors
@@ -136,7 +148,7 @@ impl RedisSettings {
     /// [`SettingError`].
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         let partitions = env.parsed::<std::num::NonZeroU16>("LOGGERHUB_PARTITIONS")?.get();
-        Ok(Self { url: env.secret("LOGGERHUB_REDIS_URL")?, prefix: env.text("LOGGERHUB_REDIS_PREFIX")?, partitions })
+        Ok(Self { url: env.url("LOGGERHUB_REDIS_URL", &["redis://", "rediss://"])?, prefix: env.text("LOGGERHUB_REDIS_PREFIX")?, partitions })
     }
 }
 
@@ -193,7 +205,7 @@ impl PostgresSettings {
     }
 
     fn from_env(env: &Env, url: &'static str) -> Result<Self, SettingError> {
-        Ok(Self { url: env.secret(url)?, max_connections: env.parsed("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")? })
+        Ok(Self { url: env.url(url, &["postgres://", "postgresql://"])?, max_connections: env.parsed("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")? })
     }
 }
 
@@ -217,13 +229,24 @@ impl OpenSearchSettings {
     /// [`SettingError`].
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
-            url: env.secret("LOGGERHUB_OPENSEARCH_URL")?,
-            prefix: env.text("LOGGERHUB_INDEX_PREFIX")?,
+            url: env.url("LOGGERHUB_OPENSEARCH_URL", &["http://", "https://"])?,
+            prefix: index_prefix(env)?,
             shards: env.parsed("LOGGERHUB_INDEX_SHARDS")?,
             replicas: env.parsed("LOGGERHUB_INDEX_REPLICAS")?,
             refresh: env.millis("LOGGERHUB_INDEX_REFRESH_MS")?,
         })
     }
+}
+
+/// Index names have rules of their own (OpenSearch manual, "Index naming restrictions"); of a wrong prefix only maintenance would tell.
+fn index_prefix(env: &Env) -> Result<String, SettingError> {
+    const NAME: &str = "LOGGERHUB_INDEX_PREFIX";
+    let prefix = env.text(NAME)?;
+    let plain = prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if plain && prefix.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        return Ok(prefix);
+    }
+    Err(SettingError::Unreadable { name: NAME, reason: "it may hold a-z, 0-9 and -, and begins with a letter or digit".to_owned() })
 }
 
 /// Where raw is kept.
@@ -278,6 +301,15 @@ mod tests {
         let env = Env::default().with("LOGGERHUB_REDIS_URL", "redis://h").with("LOGGERHUB_PARTITIONS", "s3cret");
         let error = RedisSettings::from_env(&env).expect_err("no number").to_string();
         assert!(error.starts_with("LOGGERHUB_PARTITIONS") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn what_no_engine_would_understand_is_refused_at_start() {
+        for (name, value) in [("LOGGERHUB_OPENSEARCH_URL", "nonsense:s3cret"), ("LOGGERHUB_INDEX_PREFIX", "Logs *"), ("LOGGERHUB_INDEX_PREFIX", "-a")] {
+            let env = Env::default().with("LOGGERHUB_OPENSEARCH_URL", "http://h").with(name, value);
+            let error = OpenSearchSettings::from_env(&env).expect_err(value).to_string();
+            assert!(error.starts_with(name) && !error.contains(value), "{error}");
+        }
     }
 
     #[test]

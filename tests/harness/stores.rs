@@ -1,6 +1,7 @@
 //! What lies behind the hub: the three stores and the queue, looked at by hand.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -10,7 +11,7 @@ use shared::raw::RawLine;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::World;
+use super::{Seen, World, eventually};
 
 /// A line of raw.
 #[derive(Debug, Clone)]
@@ -107,6 +108,15 @@ impl World {
         let (main, slow): (u64, u64) =
             redis::pipe().xlen(self.redis_key("{p0}:queue")).xlen(self.redis_key("{p0}:slow")).query_async(&mut self.redis().await).await.expect("Redis answers");
         main + slow
+    }
+
+    /// Waits until so many entries are left: a batch is acknowledged a moment after it is stored.
+    pub(crate) async fn until_queue_holds(&self, entries: u64, within: Duration) {
+        let look = async || -> Result<(), Seen> {
+            let left = self.queue_length().await;
+            if left == entries { Ok(()) } else { Err(format!("{left} entries")) }
+        };
+        eventually(within, &format!("the queue holds {entries} entries"), look).await;
     }
 
     /// Loses the key ring, as a Redis that comes back empty would.

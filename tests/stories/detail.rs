@@ -84,6 +84,25 @@ fn what_is_not_there_is_a_404_and_what_makes_no_sense_a_422() {
             assert_eq!(acme.get(&format!("/v1/logs/{id}"), &[(name, value)]).await.fault(422, "invalid_parameter").0, "source");
         }
         acme.get(&format!("/v1/logs/{id}"), &[("full", "yes")]).await.problem(422, "invalid_parameter");
+        let no_text = acme.get("/v1/logs/%ff%fe", &[]).await;
+        no_text.problem(no_text.status, if no_text.status == 404 { "not_found" } else { "bad_request" });
+        assert!([400, 404].contains(&no_text.status), "{no_text:?}");
+    });
+}
+
+#[test]
+fn a_raw_object_that_is_gone_is_our_trouble_and_shows_nothing_of_our_inside() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let batch = acme.stored(&sample("kafka")[..2]).await;
+        let path = format!("/v1/logs/{}", log_id(&batch, 0));
+        for object in world.doors.archive.list("").await.expect("it answers") {
+            world.doors.archive.delete(&object).await.expect("it answers");
+        }
+        assert_eq!(acme.get(&path, &[]).await.ok(200)["source"], "opensearch");
+        let answer = acme.get(&path, &[("source", "raw")]).await;
+        answer.problem(500, "internal");
+        assert!(!answer.text.contains("raw/") && !answer.text.contains("NoSuchKey"), "{}", answer.text);
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Caller, NOWHERE, SOON, Seen, Sending, Wire, World, eventually, log_id, logs, numbered, plain, sample, story, story_with, texts};
@@ -108,7 +109,7 @@ async fn logs_wait_for(world: &World, setting: &'static str) {
     let rows = world.in_stores("acme").await;
     assert_eq!(rows.rows.len(), 310);
     rows.hold_exactly(&rows.rows);
-    assert_eq!(world.queue_length().await, 0);
+    world.until_queue_holds(0, SOON).await;
 }
 
 /// The world's first hub does not drain, so that the one on the wire has to.
@@ -138,6 +139,46 @@ fn an_outage_of_postgres_does_not_fill_the_object_store_with_copies() {
         wire.mend();
         acme.wait_until(&batch, "indexed", MENDED_WITHIN).await;
         assert_eq!(world.doors.archive.list("raw/").await.expect("it answers").len(), 2);
+    });
+}
+
+#[test]
+fn a_redis_that_comes_back_empty_is_filled_again_and_goes_on() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        acme.stored(&[plain("before")]).await;
+        let mut redis = world.redis().await;
+        let keys: Vec<String> = redis::AsyncCommands::keys(&mut redis, world.redis_key("*")).await.expect("Redis answers");
+        let _: u64 = redis::AsyncCommands::del(&mut redis, keys).await.expect("Redis answers");
+        // Scripts are gone with a restart, too. Other stories go on without them as this one does.
+        redis::cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut redis).await.expect("Redis answers");
+        assert_eq!(texts(&acme.list(&[]).await, "message"), ["before"]);
+        maintenance::republish_keys(&world.doors.maintenance()).await.expect("both engines answer");
+        let batch = until_taken(&acme, &plain("after")).await;
+        acme.wait_until_indexed(&batch).await;
+        assert_eq!(texts(&acme.search("after").await, "message"), ["after"]);
+        world.until_queue_holds(0, SOON).await;
+    });
+}
+
+#[test]
+fn an_index_that_was_removed_by_hand_is_made_again_as_it_was() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let batch = acme.stored(&[plain("lost from the index")]).await;
+        let prefix = world.setting("LOGGERHUB_INDEX_PREFIX");
+        world.opensearch(Method::DELETE, &format!("{prefix}-*"), &json!({})).await;
+        assert_eq!(acme.detail(&log_id(&batch, 0)).await["source"], "raw", "what the index lost is read all the same");
+        acme.stored(&[json!({ "message": "after", "odd": 1 }), json!({ "message": "after, too", "odd": { "no": "number" } })]).await;
+        assert_eq!(texts(&acme.search("after").await, "message").len(), 2);
+        let mappings = world.opensearch(Method::GET, &format!("{prefix}-*/_mapping"), &json!({})).await;
+        for (index, mapping) in mappings.as_object().expect("indices") {
+            assert_eq!(
+                (&mapping["mappings"]["dynamic"], &mapping["mappings"]["properties"]["message"]["type"]),
+                (&json!("false"), &json!("match_only_text")),
+                "{index}: {mapping}"
+            );
+        }
     });
 }
 

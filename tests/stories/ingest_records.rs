@@ -122,6 +122,31 @@ fn nul_and_lone_surrogates_show_as_marks_and_are_kept_as_they_were_sent() {
 }
 
 #[test]
+fn surrogates_and_nul_anywhere_in_a_record_do_not_keep_it_from_being_read() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let records = [
+            r#"{"message":"m","attributes":{"bad":"\ud800\u0000","good":1}}"#,
+            r#"{"message":"m","attributes":{"\udc00 key\u0000":1}}"#,
+            r#"{"message":"m","name\ud800\u0000":{"\udfff":["\ud800"]},"good":1}"#,
+            r#"{"message":"m","attributes":"\ud83d","language":"\ud83d\u0000","trace_id":"\u0000","span_id":"\udead"}"#,
+            r#"{"message":"m","message":"last\u0000counts","attributes":null,"attributes":[1,{"a":null}]}"#,
+        ];
+        let receipt = acme.send(Sending::bytes(format!("[{}]", records.join(",")))).await.ok(202);
+        assert_eq!(receipt["accepted"], records.len());
+        let batch = receipt["batch_id"].as_str().expect("an id");
+        assert_eq!(acme.wait_until_indexed(batch).await["indexed"], records.len());
+        assert_eq!(logs(&acme.list(&[]).await).len(), records.len());
+        for (position, record) in (0..).zip(records) {
+            for source in ["auto", "raw"] {
+                let detail = acme.get(&format!("/v1/logs/{}", log_id(batch, position)), &[("source", source)]).await;
+                assert!(detail.status == 200 && detail.text.contains(&format!(r#""record":{record}"#)), "{source}: {detail:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn what_is_not_sent_has_its_default() {
     story(async |world| {
         let acme = world.tenant("acme").await;

@@ -1,13 +1,12 @@
 //! What can never be stored is buried, and what cannot be stored now stops nobody else.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use redis::AsyncCommands;
 use serde_json::json;
 use shared::queue::{Header, LEFT_BEHIND_AFTER};
 
-use crate::harness::{Caller, SOON, Seen, World, eventually, log_id, logs, numbered, plain, story, story_with, texts};
+use crate::harness::{Caller, SOON, World, eventually, log_id, logs, numbered, plain, story, story_with, texts};
 
 /// Puts an entry into the queue by hand.
 async fn add_by_hand(world: &World, fields: &[(&str, &[u8])]) {
@@ -23,14 +22,6 @@ fn header_of(acme: &Caller, change: impl FnOnce(&mut serde_json::Value)) -> (Str
     });
     change(&mut header);
     (batch.to_string(), header.to_string().into_bytes())
-}
-
-async fn until_queue_is_empty(world: &World, within: Duration) {
-    let look = async || -> Result<(), Seen> {
-        let left = world.queue_length().await;
-        if left == 0 { Ok(()) } else { Err(format!("{left} entries")) }
-    };
-    eventually(within, "the queue is empty", look).await;
 }
 
 #[test]
@@ -63,7 +54,7 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
         for batch in batches.iter().chain([&by_hand]) {
             acme.wait_until_indexed(batch).await;
         }
-        until_queue_is_empty(world, SOON).await;
+        world.until_queue_holds(0, SOON).await;
         assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 6 * 5 + 1);
         assert_eq!(world.dead_letters().await, BTreeMap::from([(("open".to_owned(), "unreadable_entry".to_owned()), 5)]));
         assert_eq!(world.sql("select 1 from public.dead_letters where bytes = 'kanarienvogel\nkanarienvogel'").await.len(), 1, "its bytes are kept");
@@ -89,7 +80,7 @@ fn an_entry_of_another_shape_stops_nobody() {
         let within = LEFT_BEHIND_AFTER + SOON;
         let batch = acme.accepted(&[plain("after")]).await;
         acme.wait_until(&batch, "indexed", within).await;
-        until_queue_is_empty(world, within).await;
+        world.until_queue_holds(0, within).await;
         let batch = acme.accepted(&[plain("long after")]).await;
         acme.wait_until(&batch, "indexed", within).await;
         assert_eq!(world.dead_letters().await.values().sum::<i64>(), 4);
@@ -145,6 +136,7 @@ fn a_tenant_whose_schema_is_gone_stops_nobody_and_loses_nothing_if_it_comes_back
         assert_eq!(stores.rows.len(), 31);
         stores.hold_exactly(&stores.rows);
         assert_eq!(texts(&well.search("\"round 2\"").await, "id").len(), 10);
-        assert_eq!(world.queue_length().await, 3, "what is the dropped one's waits for somebody to mend it");
+        // What is the dropped one's waits for somebody to mend it.
+        world.until_queue_holds(3, SOON).await;
     });
 }

@@ -6,7 +6,7 @@ use processor::{Until, open, prepare, store, write};
 use serde_json::Value;
 use shared::queue::{LEFT_BEHIND_AFTER, TakeBudget};
 
-use crate::harness::{Caller, World, log_id, numbered, sample, story_with};
+use crate::harness::{Caller, SOON, World, log_id, numbered, sample, story_with};
 
 /// Left-behind entries are taken over after half a minute; then they are stored within seconds.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(LEFT_BEHIND_AFTER.as_secs() + 30);
@@ -80,13 +80,14 @@ fn a_processor_may_end_after_any_step_and_each_log_is_stored_once() {
         let living = world.another_hub(&[]).await;
         let fresh = ends[0].tenant.accepted(&numbered("fresh", 5)).await;
         ends[0].tenant.at(&living).wait_until_indexed(&fresh).await;
-        assert_eq!(world.queue_length().await, 4, "what others hold is theirs for half a minute");
+        // What others hold is theirs for half a minute.
+        world.until_queue_holds(4, SOON).await;
 
         for end in &ends {
             let became = end.tenant.at(&living).wait_until(&end.batch, "indexed", TAKEN_OVER_WITHIN).await;
             assert_eq!((&became["stored"], &became["indexed"], &became["dead"]), (&20.into(), &20.into(), &0.into()), "{became}");
         }
-        assert_eq!(world.queue_length().await, 0);
+        world.until_queue_holds(0, SOON).await;
         for (n, end) in ends.iter().enumerate() {
             let mut ids = end.ids();
             if n == 0 {

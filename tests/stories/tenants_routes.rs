@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Sending, story};
+use crate::harness::{Sending, plain, story, texts};
 
 #[test]
 fn only_the_operators_token_opens_the_operators_doors() {
@@ -88,6 +88,23 @@ fn an_id_is_given_out_once() {
         assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status)), "{answers:?}");
         assert!(answers.iter().any(|answer| answer.status == 201), "{answers:?}");
         assert_eq!(operator.get("/v1/tenants/race", &[]).await.ok(200)["status"], "active");
+    });
+}
+
+#[test]
+fn tenants_whose_ids_are_words_of_sql_work_like_any_other() {
+    story(async |world| {
+        let long = "z".repeat(47);
+        for id in ["user", "select", "table", "order", "default", "pg", "logs", "objects", "receipts", "a_1", "a_1_", long.as_str()] {
+            let tenant = world.tenant(id).await;
+            tenant.stored(&[plain("the same words")]).await;
+            for page in [tenant.list(&[]).await, tenant.search("words").await] {
+                assert_eq!(texts(&page, "message"), ["the same words"], "{id}");
+            }
+            assert_eq!(world.sql(&format!("select message from \"{id}\".logs")).await.len(), 1, "{id}");
+        }
+        let kept = maintenance::keep_partitions(&world.doors.maintenance()).await.expect("all engines answer");
+        assert_eq!(kept.tenants, 0, "each has its partitions");
     });
 }
 

@@ -123,14 +123,14 @@ fn wrapped(object: &[u8]) -> Result<Option<&[u8]>> {
         let end = end_of_element(inside, start);
         let (name, value) = member(&inside[start..end]);
         match name {
-            b"\"logs\"" if value.first() == Some(&b'[') => logs = Some(value),
+            b"\"logs\"" if value.first() == Some(&b'[') && logs.is_none() => logs = Some(value),
             b"\"message\"" | b"\"full_log\"" => text = true,
             _ => others += 1,
         }
         start = end + 1;
     }
     match logs {
-        Some(_) if !text && others > 0 => Err(Error::invalid("logs", "nothing else may stand beside `logs`: it would be thrown away")),
+        Some(_) if !text && others > 0 => Err(Error::invalid("logs", "nothing else may stand beside one list of `logs`: it would be thrown away")),
         Some(logs) if !text => Ok(Some(logs)),
         _ => Ok(None),
     }
@@ -208,6 +208,7 @@ mod tests {
         let record = r#"{"message":"m","logs":[1,2]}"#;
         assert_eq!(parts(record), [record]);
         assert_eq!(code(r#"{"logs":[],"tenant_id":"x"}"#), "invalid_parameter");
+        assert_eq!(code(r#"{"logs":[1],"logs":[2]}"#), "invalid_parameter");
     }
 
     #[test]

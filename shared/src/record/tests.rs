@@ -53,6 +53,16 @@ fn each_fault_has_its_code() {
 }
 
 #[test]
+fn raw_control_characters_are_not_json_wherever_they_stand() {
+    for control in ['\n', '\t', '\r', '\0', '\u{1}', '\u{1f}'] {
+        for json in [format!(r#"{{"message":"a{control}b"}}"#), format!(r#"{{"message":"m","level":"error{control}"}}"#), format!(r#"{{"message":"m","k{control}ey":1}}"#)] {
+            assert_eq!(code(&json), Some("invalid_json"), "{json:?}");
+        }
+    }
+    assert_eq!(code("{\n\t\"message\" :\r\n \"m\" }"), None, "between tokens they are white space");
+}
+
+#[test]
 fn the_fault_names_the_field_and_never_its_text() {
     let fault = Record::parse(br#"{"message":"m","trace_id":["s3cret"]}"#).expect_err("a list is no id");
     assert_eq!(fault.detail, "`trace_id` must be a string");
