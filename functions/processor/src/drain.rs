@@ -213,15 +213,10 @@ async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drain
     app.queue.ack(&done).await
 }
 
-/// Parks what belongs to tenants whose rows cannot be written just now, and ends what belongs to tenants that are gone. Asks Postgres
+/// Ends what belongs to tenants that are gone, and parks what belongs to those whose rows cannot be written just now. Asks Postgres
 /// before anything is written, so that an outage of it does not fill the object store with copies.
 async fn set_aside(app: &App, taken: Vec<Taken>, until: &Until, drained: &mut Drained) -> Result<Vec<Taken>> {
-    let (aside, taken): (Vec<_>, Vec<_>) =
-        taken.into_iter().map(|entry| (entry.header().ok(), entry)).partition(|(header, _)| header.as_ref().is_some_and(|header| app.parked.holds(&header.tenant)));
-    let aside: Vec<Held> = aside.into_iter().map(|(_, entry)| entry.held).collect();
-    park(app, &aside).await;
-    drained.parked += aside.len();
-
+    let taken: Vec<(Option<Header>, Taken)> = taken.into_iter().map(|entry| (entry.header().ok(), entry)).collect();
     let tenants: Vec<&str> = taken.iter().filter_map(|(header, _)| Some(header.as_ref()?.tenant.as_str())).collect();
     let dropped = in_any_weather(until.clone(), Engine::Rows, || app.rows.dropped_of(&tenants)).await?;
     let (gone, taken): (Vec<_>, Vec<_>) =
@@ -231,6 +226,10 @@ async fn set_aside(app: &App, taken: Vec<Taken>, until: &Until, drained: &mut Dr
         let gone: Vec<(&Held, Option<&Header>)> = gone.iter().map(|(header, entry)| (&entry.held, header.as_ref())).collect();
         app.queue.ack(&gone).await?;
     }
+    let (aside, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(header, _)| header.as_ref().is_some_and(|header| app.parked.holds(&header.tenant)));
+    let aside: Vec<Held> = aside.into_iter().map(|(_, entry)| entry.held).collect();
+    park(app, &aside).await;
+    drained.parked += aside.len();
     Ok(taken.into_iter().map(|(_, entry)| entry).collect())
 }
 

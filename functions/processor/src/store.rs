@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shared::error::{Engine, Result, chain};
 use shared::ids::TenantId;
 use shared::index::Outcome;
-use shared::rows::{IndexState, StoreBatch};
+use shared::rows::{IndexState, SchemaState, StoreBatch};
 
 use crate::App;
 use crate::drain::{Until, in_any_weather};
@@ -120,6 +120,10 @@ async fn store_by_tenant(app: &App, all: &[&StoreBatch]) -> Result<Stored> {
         match app.rows.store(&batches).await {
             Ok(fresh) => stored.rows += rows_of(&batches, &fresh),
             Err(error) if error.is_retryable() => return Err(error),
+            // Removed while its drain was under way.
+            Err(_) if app.rows.schema_state(tenant).await? == SchemaState::Dropped => {
+                tracing::warn!(%tenant, batches = batches.len(), "what arrived for a tenant that is gone is not stored");
+            }
             Err(error) => {
                 tracing::error!(%tenant, cause = chain(&error), "a tenant's rows cannot be written; its batches are parked");
                 app.parked.add(tenant);
