@@ -65,6 +65,8 @@ impl World {
         let env = name.settings(engines);
         loggerhub::migrate(&Settings::from_env(&env).expect("settings")).await.expect("fresh databases can be migrated");
         let doors = Doors::open(&Settings::from_env(&env).expect("settings")).await.expect("settings that make sense");
+        // As on every day but the first: the indices are there before the hub is. One that is being made does not answer searches yet.
+        maintenance::keep_partitions(&doors.maintenance()).await.expect("the engines answer");
         let hub = Running::start(&with(&env, changed)).await;
         let http = reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build().expect("an HTTP client");
         Self { env, http, name: name.clone(), url: hub.url.clone(), doors, hubs: Mutex::new(vec![hub]) }
