@@ -109,6 +109,7 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
         accepted: checked.accepted,
         rejected: checked.rejected.clone(),
         zstd: checked.payload.is_compressed(),
+        relaxed: false,
     };
     let idempotency = key.zip(checked.body_hash.clone()).map(|(key, body)| Idempotency { key: hex(key.0.as_bytes()), body });
     let deadline = now + u64::try_from(REDIS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);

@@ -11,9 +11,8 @@ use shared::ids::TenantId;
 use shared::index::{Bulk, Index};
 use shared::queue::{Header, Held, Taken};
 use shared::raw::RawObject;
-use shared::record::{Level, Record};
-use shared::rows::{DeadLetter, IndexState, MAX_MESSAGE_CHARS, NewRow, Receipt, StoreBatch};
-use shared::text::first_chars;
+use shared::record::Record;
+use shared::rows::{DeadLetter, IndexState, NewRow, Receipt, StoreBatch};
 use shared::timestamp;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -74,7 +73,8 @@ fn unpack(entry: &Taken) -> Result<(Header, Vec<u8>), (&'static str, String)> {
 fn bury(entry: Taken, code: &'static str, reason: String) -> Lost {
     let header = entry.header().ok();
     let (tenant, batch) = header.as_ref().map(|header| (header.tenant.clone(), header.batch)).unzip();
-    let letter = DeadLetter { id: Uuid::now_v7(), tenant, batch, stage: "open", code: code.to_owned(), reason, bytes: entry.bytes() };
+    let records = header.as_ref().map_or(1, |header| i32::try_from(header.accepted).unwrap_or(i32::MAX));
+    let letter = DeadLetter { id: Uuid::now_v7(), tenant, batch, records, stage: "open", code: code.to_owned(), reason, bytes: entry.bytes() };
     Lost { held: entry.held, header, letter }
 }
 
@@ -162,18 +162,8 @@ impl Prepared {
             if header.index {
                 self.bulk.add(&index_name, id, &header.tenant, &Document::new(id, &header.tenant, &record, line))?;
             }
-            rows.push(NewRow {
-                id,
-                timestamp: record.timestamp.unwrap_or_else(|| timestamp::from_datetime(received_at(header))),
-                raw_path: Arc::clone(path),
-                raw_offset: 0,
-                raw_length: 0,
-                level: record.level.unwrap_or(Level::Info),
-                index_state: if header.index { IndexState::Pending } else { IndexState::NotWanted },
-                service: record.service().to_owned(),
-                language: record.language.as_deref().map(str::to_owned),
-                message: first_chars(record.summary(), MAX_MESSAGE_CHARS).to_owned(),
-            });
+            let state = if header.index { IndexState::Pending } else { IndexState::NotWanted };
+            rows.push(NewRow::new(id, &record, Arc::clone(path), state));
         }
         let receipt = Receipt { stored: count(rows.len()), dead: count(dead.len()), ..receipt_of(header) };
         self.batches.push(StoreBatch { receipt, rows, dead });
@@ -187,6 +177,7 @@ fn dead_record(header: &Header, id: Uuid, fault: &shared::record::Fault, line: &
         id,
         tenant: Some(header.tenant.clone()),
         batch: Some(header.batch),
+        records: 1,
         stage: "parse",
         code: fault.code.to_owned(),
         reason: fault.detail.clone(),
@@ -211,6 +202,7 @@ fn receipt_of(header: &Header) -> Receipt {
         pending: 0,
         refused: 0,
         not_wanted: 0,
+        relaxed: header.relaxed,
         stored_at: OffsetDateTime::now_utc(),
     }
 }

@@ -41,6 +41,9 @@ pub struct Header {
     pub rejected: Vec<Fault>,
     /// Whether the payload is compressed.
     pub zstd: bool,
+    /// Whether the queue was not known to be on disk at every answer.
+    #[serde(default)]
+    pub relaxed: bool,
 }
 
 impl Header {
@@ -154,6 +157,15 @@ impl Taken {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         [self.header.as_slice(), b"\n", &self.payload].concat()
+    }
+
+    /// The entry that [`Taken::bytes`] kept: a header holds no line break.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+        let (header, payload) = (bytes[..end].to_vec(), bytes.get(end + 1..).unwrap_or_default().to_vec());
+        let stored_bytes = header.len() + payload.len();
+        Self { held: Held { lane: String::new(), id: String::new(), deliveries: 0, unpacked_bytes: 0, stored_bytes }, header, payload }
     }
 
     /// Reads the header.

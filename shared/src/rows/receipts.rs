@@ -44,6 +44,8 @@ pub struct Receipt {
     pub refused: i32,
     /// Rows that were not to be indexed.
     pub not_wanted: i32,
+    /// Whether the queue that accepted it was not known to be on disk at every answer.
+    pub relaxed: bool,
     /// When the rows were written.
     pub stored_at: OffsetDateTime,
 }
@@ -72,6 +74,8 @@ pub struct DeadLetter {
     pub tenant: Option<TenantId>,
     /// Its batch, where that is known.
     pub batch: Option<BatchId>,
+    /// Records that it stands for: one, or all that its entry holds.
+    pub records: i32,
     /// Where it failed, such as `open` or `parse`.
     pub stage: &'static str,
     /// A stable word.
@@ -93,8 +97,8 @@ pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sq
         };
     }
     let fresh: Vec<Uuid> = sqlx::query_scalar(
-        "insert into public.receipts (batch_id, tenant, key_id, class, accepted, rejected, wire_bytes, unpacked_bytes, stored, dead, indexed, pending, refused, not_wanted) \
-         select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::int[], $6::jsonb[], $7::bigint[], $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::int[]) \
+        "insert into public.receipts (batch_id, tenant, key_id, class, accepted, rejected, wire_bytes, unpacked_bytes, stored, dead, indexed, pending, refused, not_wanted, relaxed) \
+         select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::int[], $6::jsonb[], $7::bigint[], $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::bool[]) \
          on conflict do nothing returning batch_id",
     )
     .bind(column!(|receipt| receipt.batch.uuid()))
@@ -111,6 +115,7 @@ pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sq
     .bind(column!(|receipt| receipt.pending))
     .bind(column!(|receipt| receipt.refused))
     .bind(column!(|receipt| receipt.not_wanted))
+    .bind(column!(|receipt| receipt.relaxed))
     .fetch_all(tx)
     .await?;
     Ok(fresh.into_iter().filter_map(|id| BatchId::try_from(id).ok()).collect())
@@ -118,10 +123,11 @@ pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sq
 
 pub(super) async fn insert_dead(tx: &mut PgConnection, letters: &[&DeadLetter]) -> sqlx::Result<()> {
     for letter in letters {
-        sqlx::query("insert into public.dead_letters (id, tenant, batch_id, stage, code, reason, bytes) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing")
+        sqlx::query("insert into public.dead_letters (id, tenant, batch_id, records, stage, code, reason, bytes) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing")
             .bind(letter.id)
             .bind(letter.tenant.as_ref().map(TenantId::as_str))
             .bind(letter.batch.map(BatchId::uuid))
+            .bind(letter.records)
             .bind(letter.stage)
             .bind(&letter.code)
             .bind(&letter.reason)
@@ -206,6 +212,7 @@ fn receipt_of(row: &PgRow) -> sqlx::Result<Receipt> {
         pending: row.try_get("pending")?,
         refused: row.try_get("refused")?,
         not_wanted: row.try_get("not_wanted")?,
+        relaxed: row.try_get("relaxed")?,
         stored_at: row.try_get("stored_at")?,
     })
 }

@@ -11,8 +11,9 @@ use super::{Rows, copy, on};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::postgres::{failed, sqlstate};
-use crate::record::Level;
-use crate::timestamp::UnixMs;
+use crate::record::{Level, Record};
+use crate::text::first_chars;
+use crate::timestamp::{self, UnixMs};
 
 /// Postgres raises this where no partition takes a row (`check_violation`).
 const NO_PARTITION: &str = "23514";
@@ -54,6 +55,25 @@ pub struct NewRow {
     pub language: Option<String>,
     /// At most [`super::MAX_MESSAGE_CHARS`] characters, without NUL.
     pub message: String,
+}
+
+impl NewRow {
+    /// The row of a record that was received under this id. Its place in the raw object is still to be set.
+    #[must_use]
+    pub fn new(id: LogId, record: &Record<'_>, raw_path: std::sync::Arc<str>, index_state: IndexState) -> Self {
+        Self {
+            id,
+            timestamp: record.timestamp.unwrap_or_else(|| i64::try_from(id.unix_ms()).unwrap_or(timestamp::MAX)),
+            raw_path,
+            raw_offset: 0,
+            raw_length: 0,
+            level: record.level.unwrap_or(Level::Info),
+            index_state,
+            service: record.service().to_owned(),
+            language: record.language.as_deref().map(str::to_owned),
+            message: first_chars(record.summary(), super::MAX_MESSAGE_CHARS).to_owned(),
+        }
+    }
 }
 
 /// A batch to be stored.

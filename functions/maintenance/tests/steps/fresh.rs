@@ -141,6 +141,7 @@ impl Fresh {
             pending: logs.into(),
             refused: 0,
             not_wanted: 0,
+            relaxed: false,
             stored_at: OffsetDateTime::now_utc(),
         };
         let batch_to_store = StoreBatch { receipt, rows: (0..logs).zip(&object.places).map(row).collect(), dead: Vec::new() };
@@ -210,6 +211,7 @@ impl Fresh {
             accepted: 1,
             rejected: Vec::new(),
             zstd: payload.is_compressed(),
+            relaxed: false,
         };
         queue.push(&header, &payload, None, u64::MAX / 2).await.expect("Redis answers");
     }
