@@ -6,8 +6,9 @@ mod encoding;
 mod eventually;
 mod leftovers;
 mod name;
-mod opensearch;
+mod own_engine;
 mod own_log;
+mod process;
 mod property;
 mod records;
 mod stores;
@@ -15,10 +16,10 @@ mod wire;
 mod world;
 
 pub(crate) use answer::{Answer, Seen, ids, logs, texts};
-pub(crate) use caller::{Caller, Sending};
+pub(crate) use caller::{Caller, Sending, batch_id};
 pub(crate) use encoding::Encoding;
 pub(crate) use eventually::{SOON, eventually};
-pub(crate) use opensearch::OwnOpenSearch;
+pub(crate) use own_engine::{Kind, OwnEngine};
 pub(crate) use own_log::CANARY;
 pub(crate) use property::for_all;
 pub(crate) use records::{log_id, numbered, plain, sample, sample_files};
@@ -47,9 +48,10 @@ pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&Worl
     tell(&engines(), settings, body);
 }
 
-/// As [`story`], with an OpenSearch of its own.
-pub(crate) fn story_on(opensearch: &OwnOpenSearch, body: impl AsyncFnOnce(&World)) {
-    tell(&engines().with("LOGGERHUB_OPENSEARCH_URL", opensearch.url()), &[], body);
+/// As [`story`], with an engine of its own.
+pub(crate) fn story_on(own: &OwnEngine, body: impl AsyncFnOnce(&World)) {
+    let (setting, url) = own.setting();
+    tell(&engines().with(setting, url), &[], body);
 }
 
 fn tell(engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {

@@ -3,6 +3,7 @@
 mod batches;
 mod detail;
 mod engines_down;
+mod fault_points;
 mod health;
 mod idempotency;
 mod ingest_limits;
@@ -16,6 +17,7 @@ mod many_hubs;
 mod opensearch_down;
 mod poison;
 mod processor_dies;
+mod queue_limits;
 mod samples;
 mod searching;
 mod stopping;

@@ -58,8 +58,8 @@ impl Doors {
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
         Ok(Self {
-            queue: Queue::new(redis, settings.queue.cap_bytes),
-            patient_queue: Queue::new(patient, settings.queue.cap_bytes),
+            queue: Queue::new(redis, &settings.queue),
+            patient_queue: Queue::without_pushes(patient),
             auth: Authenticator::new(ring.clone(), Some(registry.clone()), settings.operator.clone()),
             ring,
             registry,

@@ -12,6 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use shared::error::{Engine, Error, Result, chain};
+use shared::queue::Queue;
 
 use crate::{Doors, documents};
 
@@ -52,7 +53,7 @@ pub(crate) fn router(doors: Doors) -> Router {
 /// 503 only without Redis: a server that is taken out of service because the index is down would refuse logs that it can take.
 async fn ready(State(doors): State<Doors>) -> (StatusCode, Json<Readiness>) {
     let (redis, control, rows, index, archive) = tokio::join!(
-        in_time(Engine::Redis, doors.queue.ping()),
+        in_time(Engine::Redis, keeps_what_it_takes(&doors.queue)),
         in_time(Engine::Control, doors.registry.ping()),
         in_time(Engine::Rows, doors.rows.ping()),
         in_time(Engine::OpenSearch, doors.index.ping()),
@@ -68,6 +69,11 @@ async fn ready(State(doors): State<Doors>) -> (StatusCode, Json<Readiness>) {
     };
     let code = if takes_logs { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Readiness { status, engines }))
+}
+
+/// Redis answers, and is still set up as the queue needs it.
+async fn keeps_what_it_takes(queue: &Queue) -> Result<()> {
+    queue.look_at_durability().await?.map_err(|not_durable| Error::unavailable(Engine::Redis, not_durable))
 }
 
 /// An engine that hangs must not make those who ask believe that this process hangs.

@@ -31,13 +31,19 @@ impl Hub {
     /// Starts to serve on `listener`. Engines may be down: `/readyz` says so, and each part does what it can without them.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a setting that makes no sense, or a listener that is none.
+    /// [`Error::Internal`] for a setting that makes no sense, a listener that is none, or a Redis that would not keep what it takes.
     pub async fn start(settings: &Settings, listener: TcpListener) -> Result<Self> {
         let doors = Doors::open(settings).await?;
         let _ = shared::telemetry::metrics();
         let address = listener.local_addr().map_err(|e| Error::internal("asking a listener for its address", e))?;
+        match doors.queue.look_at_durability().await {
+            Ok(Ok(())) => {}
+            Ok(Err(not_durable)) => return Err(Error::internal("starting", not_durable)),
+            // Looked at again before anything is accepted.
+            Err(error) => tracing::warn!(cause = chain(&error), "starting without Redis"),
+        }
         if let Err(error) = doors.queue.ask_clock().await {
-            tracing::warn!(cause = chain(&error), "starting without Redis");
+            tracing::warn!(cause = chain(&error), "without the clock of Redis, ours is used");
         }
         let (stop_requests, requests_told) = watch::channel(false);
         let (stop_work, work_told) = watch::channel(false);

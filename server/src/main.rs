@@ -60,6 +60,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn serve(env: &Env) -> anyhow::Result<()> {
     let settings = Settings::from_env(env)?;
+    if let Some(point) = env.optional("LOGGERHUB_ABORT_AT") {
+        anyhow::ensure!(shared::fault::arm(&point), "LOGGERHUB_ABORT_AT is none of {}", shared::fault::POINTS.join(", "));
+        tracing::warn!(point, "this process will end at a fault point");
+    }
     let listen: std::net::SocketAddr = env.parsed("LOGGERHUB_LISTEN")?;
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: set LOGGERHUB_LISTEN to a free address"))?;
     let hub = Hub::start(&settings, listener).await?;

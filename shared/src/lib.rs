@@ -12,6 +12,7 @@ pub mod text;
 pub mod timestamp;
 
 pub mod error;
+pub mod fault;
 pub mod settings;
 pub mod telemetry;
 

@@ -3,9 +3,10 @@
 //! | key (after the prefix) | holds |
 //! |---|---|
 //! | `{pN}:queue`, `{pN}:slow` | the two lanes of partition N: streams of entries `u` (unpacked bytes), `h` (header, JSON), `p` (payload) |
-//! | `{pN}:backlog` | hash: `stored`, bytes that wait; `w:TENANT`, unpacked bytes of a tenant that wait |
+//! | `{pN}:backlog` | hash: `stored`, bytes that wait; `s:TENANT` and `w:TENANT`, a tenant's bytes that wait, as stored and unpacked |
 //! | `{pN}:underway:TENANT` | sorted set of the batches that are accepted and not yet stored |
 //! | `{pN}:idem:TENANT:HASH` | hash of the unpacked body and batch id of a request with an `Idempotency-Key` |
+//! | `{pN}:idem-bytes` | hash: bytes of the keys that are remembered, by the hour (since 1970) in which they came |
 //! | `{pN}:bell` | set while a processor is awake, or has been called |
 //!
 //! Every change is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget` beside this file.
@@ -13,14 +14,16 @@
 //! promise: an entry leaves the queue by [`Queue::ack`] only.
 
 mod consume;
+mod durability;
 mod entry;
 mod layout;
 
 pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
+pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::Script;
@@ -29,6 +32,7 @@ use time::OffsetDateTime;
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, TenantId};
 use crate::redis_link::{RedisLink, failed};
+use crate::settings::{Durability, QueueSettings};
 use crate::timestamp;
 
 /// The consumer group. Started at 0, so nothing that was pushed before it is missed.
@@ -37,6 +41,8 @@ const GROUP: &str = "processor";
 const SLOW_LANE_PAST: u64 = 16 * 1024 * 1024;
 /// How long an `Idempotency-Key` is remembered (design, section 4).
 const IDEMPOTENCY_FOR: Duration = Duration::from_secs(24 * 3600);
+/// What Redis needs for a key beside its text: 122 bytes were seen (7.0.15, 100,000 keys with an expiry), and its tables double.
+const KEY_OVERHEAD: u64 = 150;
 /// How long the bell stays set without a processor that renews it: after that the next request rings again.
 const BELL_FOR: Duration = Duration::from_secs(30);
 
@@ -54,6 +60,10 @@ pub enum Pushed {
     Conflict,
     /// The partition holds as many bytes as it may.
     Full,
+    /// It holds as many bytes of this tenant as it may.
+    TenantFull,
+    /// No more `Idempotency-Key`s can be remembered.
+    Forgetful,
     /// The request's own deadline had passed before Redis saw it: it was answered otherwise, and must not count.
     Late,
 }
@@ -71,10 +81,21 @@ pub struct Idempotency {
 #[derive(Debug, Clone)]
 pub struct Queue {
     redis: RedisLink,
-    cap_bytes: u64,
+    caps: Caps,
+    durability: Durability,
+    /// Until when Redis' own settings count as looked at, by our clock in milliseconds.
+    durable_until: Arc<AtomicU64>,
     scripts: Arc<Scripts>,
     /// Redis' clock less ours, in milliseconds, as of the last answer.
     clock_offset: Arc<AtomicI64>,
+}
+
+/// How much each partition may hold, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Caps {
+    waiting: u64,
+    waiting_of_tenant: u64,
+    idempotency: u64,
 }
 
 #[derive(Debug)]
@@ -88,9 +109,16 @@ struct Scripts {
 }
 
 impl Queue {
-    /// The queue behind this connection, which holds at most `cap_bytes` in each partition.
+    /// The queue behind this connection, for those who push.
     #[must_use]
-    pub fn new(redis: RedisLink, cap_bytes: u64) -> Self {
+    pub fn new(redis: RedisLink, settings: &QueueSettings) -> Self {
+        let caps = Caps { waiting: settings.cap_bytes, waiting_of_tenant: settings.tenant_cap_bytes, idempotency: settings.idempotency_cap_bytes };
+        Self { caps, durability: settings.durability, ..Self::without_pushes(redis) }
+    }
+
+    /// The queue behind this connection, for those who only take and look: it has no room for a push.
+    #[must_use]
+    pub fn without_pushes(redis: RedisLink) -> Self {
         let scripts = Scripts {
             push: Script::new(include_str!("queue/push.lua")),
             take: Script::new(include_str!("queue/take.lua")),
@@ -99,7 +127,7 @@ impl Queue {
             leave: Script::new(include_str!("queue/leave.lua")),
             forget: Script::new(include_str!("queue/forget.lua")),
         };
-        Self { redis, cap_bytes, scripts: Arc::new(scripts), clock_offset: Arc::default() }
+        Self { redis, caps: Caps::default(), durability: Durability::Fsync, durable_until: Arc::default(), scripts: Arc::new(scripts), clock_offset: Arc::default() }
     }
 
     /// Redis' clock, in milliseconds since 1970, as well as we know it: ids and deadlines are made of it.
@@ -132,19 +160,22 @@ impl Queue {
         self.redis.ping().await
     }
 
-    /// Puts one batch in. Not after `deadline_ms` of Redis' clock ([`Queue::now_ms`]).
+    /// Puts one batch in. Not after `deadline_ms` of Redis' clock ([`Queue::now_ms`]), and not where Redis would not keep it.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: the batch is in the queue or not; with an `Idempotency-Key` a second try finds out.
+    /// [`Error::Busy`] `queue_not_durable`.
     pub async fn push(&self, header: &Header, payload: &Payload, idempotency: Option<&Idempotency>, deadline_ms: u64) -> Result<Pushed> {
+        self.be_durable().await?;
         let keys = self.partition_of(&header.tenant);
         let json = serde_json::to_vec(header).map_err(|e| Error::internal("writing an entry's header", e))?;
         let mut call = self.scripts.push.prepare_invoke();
         call.key(keys.main()).key(keys.slow()).key(keys.backlog()).key(keys.under_way(header.tenant.as_str())).key(keys.bell());
-        call.arg(deadline_ms).arg(self.cap_bytes).arg(header.tenant.as_str()).arg(header.batch.to_string());
-        call.arg(json).arg(payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR));
+        call.arg(deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
+        call.arg(json).arg(payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
         if let Some(idempotency) = idempotency {
-            call.key(keys.idempotency(&header.tenant, &idempotency.key)).arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR));
+            call.key(keys.idempotency(&header.tenant, &idempotency.key)).key(keys.idempotency_bytes());
+            call.arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR)).arg(self.caps.idempotency).arg(KEY_OVERHEAD);
         }
         let (what, clock, detail): (String, i64, String) = call.invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         self.learn_clock(clock);
@@ -153,6 +184,8 @@ impl Queue {
             "replayed" => BatchId::parse(&detail).map(Pushed::Replayed).map_err(|e| Error::internal("reading a remembered batch id", e)),
             "conflict" => Ok(Pushed::Conflict),
             "full" => Ok(Pushed::Full),
+            "tenant_full" => Ok(Pushed::TenantFull),
+            "forgetful" => Ok(Pushed::Forgetful),
             _ => Ok(Pushed::Late),
         }
     }
@@ -239,6 +272,18 @@ fn millis(duration: Duration) -> u64 {
 #[must_use]
 pub fn full() -> Error {
     Error::Busy { code: "queue_full", detail: "too many logs wait to be stored; send them again later", retry_after: Duration::from_secs(10) }
+}
+
+/// What a request is told when the queue holds as much of its tenant as it may.
+#[must_use]
+pub fn tenant_full() -> Error {
+    Error::Busy { code: "tenant_queue_full", detail: "too many logs of this tenant wait to be stored; send them again later", retry_after: Duration::from_secs(10) }
+}
+
+/// What a request with an `Idempotency-Key` is told when no more can be remembered: none is forgotten early to make room.
+#[must_use]
+pub fn forgetful() -> Error {
+    Error::Busy { code: "idempotency_full", detail: "no more Idempotency-Keys can be remembered just now; send it again later", retry_after: Duration::from_secs(60) }
 }
 
 /// What a request is told whose deadline passed on the way to Redis.

@@ -7,11 +7,13 @@ mod copy;
 mod partitions;
 mod read;
 mod receipts;
+mod refused;
 mod schema;
 mod store;
 
 pub use read::{ListQuery, Listed, PendingRow, Position, Row};
 pub use receipts::{DeadLetter, PendingBatch, Receipt};
+pub use refused::RefusedRow;
 pub use schema::SchemaState;
 pub use store::{IndexState, NewRow, StoreBatch};
 

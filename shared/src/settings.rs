@@ -3,8 +3,10 @@
 //! [`VARIABLES`] is the one list of them: `.env.example` and the README's table are printed from it, and [`Env`] refuses to
 //! read a name that it lacks. Only a `main` calls [`Env::from_process`].
 
+mod queue;
 mod variables;
 
+pub use queue::{Durability, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 
 use std::collections::HashMap;
@@ -73,6 +75,11 @@ impl Env {
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Every variable that is set, for a process that is started with the same ones.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of a variable, if it is set to something; else its default.
@@ -149,32 +156,6 @@ impl RedisSettings {
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         let partitions = env.parsed::<std::num::NonZeroU16>("LOGGERHUB_PARTITIONS")?.get();
         Ok(Self { url: env.url("LOGGERHUB_REDIS_URL", &["redis://", "rediss://"])?, prefix: env.text("LOGGERHUB_REDIS_PREFIX")?, partitions })
-    }
-}
-
-/// How much the queue may hold, and when it wakes the processor.
-#[derive(Debug, Clone)]
-pub struct QueueSettings {
-    /// Most bytes that may wait in one partition, as stored.
-    pub cap_bytes: u64,
-    /// How long the bell waits after the first request, so that small ones are drained together.
-    pub linger: Duration,
-    /// URL of the SQS queue that carries the bell; `None` where processor and ingest are one process.
-    pub bell_url: Option<String>,
-    /// Endpoint of SQS, where it is not AWS.
-    pub sqs_endpoint: Option<String>,
-}
-
-impl QueueSettings {
-    /// # Errors
-    /// [`SettingError`].
-    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
-        Ok(Self {
-            cap_bytes: env.parsed("LOGGERHUB_QUEUE_CAP_BYTES")?,
-            linger: env.millis("LOGGERHUB_LINGER_MS")?,
-            bell_url: env.optional("LOGGERHUB_BELL_URL"),
-            sqs_endpoint: env.optional("LOGGERHUB_SQS_ENDPOINT"),
-        })
     }
 }
 

@@ -84,6 +84,19 @@ impl Caller {
         Self { url: hub.url().to_owned(), ..self.clone() }
     }
 
+    /// The same somebody at a hub that is a process of its own.
+    pub(crate) fn at_url(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// Whether a hub answers there yet.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(crate) async fn try_health(&self) -> Result<(), Seen> {
+        self.try_call(Method::GET, "/healthz", &[], Sending::default()).await.map(drop).map_err(|error| error.to_string())
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

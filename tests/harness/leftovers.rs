@@ -10,7 +10,7 @@ use shared::settings::{ArchiveSettings, Env};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::name::Name;
-use super::opensearch;
+use super::own_engine;
 
 /// Past this no run is still using its worlds.
 const CRASHED_AFTER: Duration = Duration::from_secs(3600);
@@ -23,7 +23,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 pub(super) fn sweep_once(engines: &Env) {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(|| {
-        opensearch::remove_crashed(CRASHED_AFTER);
+        own_engine::remove_crashed(CRASHED_AFTER);
         super::runtime().block_on(async {
             for name in crashed(engines).await {
                 remove(engines, &name).await;

@@ -79,6 +79,14 @@ impl World {
         hub
     }
 
+    /// What a hub says that does not start with these settings.
+    pub(crate) async fn refused_start(&self, changed: &[(&str, &str)]) -> String {
+        let settings = Settings::from_env(&with(&self.env, changed)).expect("settings");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let error = Hub::start(&settings, listener).await.expect_err("a hub that should not start");
+        shared::error::chain(&error)
+    }
+
     /// Stops the world's first hub, as SIGTERM would.
     pub(crate) async fn stop_hub(&self) {
         let first = self.hubs.lock().expect("no panic while held")[0].clone();

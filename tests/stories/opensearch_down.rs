@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Caller, OwnOpenSearch, SOON, Seen, eventually, ids, log_id, logs, numbered, plain, sample, story_on, texts};
+use crate::harness::{Caller, Kind, OwnEngine, SOON, Seen, eventually, ids, log_id, logs, numbered, plain, sample, story_on, texts};
 
 /// How soon all must be searchable once OpenSearch answers again.
 const MADE_UP_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn without_opensearch_logs_are_taken_listed_and_read_and_later_found_with_no_ones_help() {
-    let opensearch = OwnOpenSearch::start();
+    let opensearch = OwnEngine::start(Kind::OpenSearch);
     story_on(&opensearch, async |world| {
         let acme = world.tenant("acme").await;
         let before = acme.stored(&numbered("signal", 10)).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use redis::AsyncCommands;
 use serde_json::json;
 use shared::queue::{Header, LEFT_BEHIND_AFTER};
+use sqlx::Row;
 
 use crate::harness::{Caller, SOON, World, eventually, log_id, logs, numbered, plain, story, story_with, texts};
 
@@ -63,6 +64,32 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
             let became = acme.batch(batch).await;
             assert_eq!((&became["accepted"], &became["stored"], &became["dead"]), (&json!(dead), &json!(0), &json!(dead)), "{became}");
         }
+    });
+}
+
+#[test]
+fn a_record_whose_row_postgres_refuses_is_buried_alone() {
+    story(async |world| {
+        let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+        world.sql("alter table acme.log_rows add constraint no_poison check (message <> 'signal 13' and message <> 'signal 14')").await;
+        let records = numbered("signal", 30);
+        let neighbours = numbered("neighbour", 10);
+        let (batch, neighbour, others) = tokio::join!(acme.accepted(&records), acme.accepted(&neighbours), other.accepted(&records));
+        let became = acme.wait_until_indexed(&batch).await;
+        assert_eq!((&became["accepted"], &became["stored"], &became["indexed"], &became["dead"]), (&json!(30), &json!(28), &json!(28), &json!(2)));
+        acme.wait_until_indexed(&neighbour).await;
+        other.wait_until_indexed(&others).await;
+        assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 38);
+        assert_eq!(logs(&other.list(&[("limit", "1000")]).await).len(), 30);
+        let letters = world.sql("select id::text, stage, code, reason, bytes from public.dead_letters order by id").await;
+        assert_eq!(letters.len(), 2);
+        for (letter, position) in letters.iter().zip([13_u16, 14]) {
+            assert_eq!(letter.get::<String, _>("id"), log_id(&batch, position));
+            let sent: serde_json::Value = serde_json::from_slice(&letter.get::<Vec<u8>, _>("bytes")).expect("the record as sent");
+            assert_eq!(sent, records[usize::from(position)]);
+            assert!(letter.get::<String, _>("reason").contains("no_poison"));
+        }
+        world.until_queue_holds(0, SOON).await;
     });
 }
 

@@ -3,9 +3,10 @@
 use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
 use shared::error::{Error, Fault, Result};
+use shared::fault;
 use shared::grant::Grant;
 use shared::ids::{BatchId, TenantId};
-use shared::queue::{self, Header, Idempotency, Payload, Pushed};
+use shared::queue::{self, Header, Idempotency, Kept, Payload, Pushed};
 use shared::record::{self, Record};
 
 use crate::body::Received;
@@ -56,7 +57,7 @@ pub(crate) async fn accept(app: &App, grant: &Grant, received: Received, key: Op
     let rejected = u32::try_from(checked.rejected.len()).unwrap_or(u32::MAX);
     metrics::counter!("loggerhub_logs_accepted_total").increment(u64::from(checked.accepted));
     metrics::counter!("loggerhub_logs_rejected_total").increment(u64::from(rejected));
-    Ok(Accepted { batch_id: batch, accepted: checked.accepted, rejected, errors: checked.rejected })
+    Ok(Accepted { batch_id: batch, accepted: checked.accepted, rejected, errors: checked.rejected, durability: Kept::of(app.queue.is_relaxed()) })
 }
 
 fn check(received: Received, tenant: &TenantId, hashed: bool) -> Result<Checked> {
@@ -109,11 +110,14 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
         accepted: checked.accepted,
         rejected: checked.rejected.clone(),
         zstd: checked.payload.is_compressed(),
-        relaxed: false,
+        relaxed: app.queue.is_relaxed(),
     };
     let idempotency = key.zip(checked.body_hash.clone()).map(|(key, body)| Idempotency { key: hex(key.0.as_bytes()), body });
     let deadline = now + u64::try_from(REDIS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-    match app.queue.push(&header, &checked.payload, idempotency.as_ref(), deadline).await? {
+    fault::point("ingest.before_push");
+    let pushed = app.queue.push(&header, &checked.payload, idempotency.as_ref(), deadline).await?;
+    fault::point("ingest.after_push");
+    match pushed {
         Pushed::Accepted { ring } => {
             if ring {
                 ring_bell(app).await;
@@ -123,6 +127,8 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
         Pushed::Replayed(batch) => Ok(batch),
         Pushed::Conflict => Err(Error::Conflict { code: "idempotency_conflict", detail: "this Idempotency-Key came before with another body".to_owned() }),
         Pushed::Full => Err(queue::full()),
+        Pushed::TenantFull => Err(queue::tenant_full()),
+        Pushed::Forgetful => Err(queue::forgetful()),
         Pushed::Late => Err(queue::late()),
     }
 }

@@ -50,7 +50,7 @@ impl App {
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
         Ok(Self {
-            queue: Queue::new(redis.clone(), settings.queue.cap_bytes),
+            queue: Queue::new(redis.clone(), &settings.queue),
             bell: Bell::open(&settings.queue, &settings.region).await,
             linger: settings.queue.linger,
             auth: Authenticator::new(KeyRing::new(redis), None, None),

@@ -10,6 +10,7 @@ use shared::auth::{Caller, Write};
 use shared::error::{Fault, Result};
 use shared::ids::BatchId;
 use shared::problem::Problem;
+use shared::queue::Kept;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,12 +24,14 @@ pub(crate) struct Accepted {
     /// Id of the batch; a log's id is this plus its position.
     #[schema(value_type = uuid::Uuid)]
     pub(crate) batch_id: BatchId,
-    /// Records taken: they are on disk.
+    /// Records taken.
     pub(crate) accepted: u32,
     /// Records refused.
     pub(crate) rejected: u32,
     /// Why, one by one, with positions.
     pub(crate) errors: Vec<Fault>,
+    /// How the queue keeps them until they are stored.
+    pub(crate) durability: Kept,
 }
 
 /// Send logs
@@ -53,7 +56,7 @@ pub(crate) struct Accepted {
         (status = 413, description = "`body_too_large` or `too_many_logs`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_encoding`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "No record of it can be taken; `errors` says why", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `overloaded`, `redis_unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `tenant_queue_full`, `idempotency_full`, `queue_not_durable`, `overloaded`, `redis_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {

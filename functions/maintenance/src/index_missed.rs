@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Engine, Error, Result, chain};
+use shared::fault;
 use shared::ids::{LogId, TenantId};
 use shared::index::Outcome;
 use shared::rows::{IndexState, PendingBatch};
@@ -157,7 +158,9 @@ async fn records_of(app: &App, frames: Vec<Frame>, done: &mut Indexed) -> Result
 
 /// Sends one bulk, and settles what became of its documents.
 async fn send(app: &App, filled: Filled, refusing: &Refusing, done: &mut Indexed) -> Result<()> {
+    fault::point("maintenance.before_bulk");
     let outcomes = app.index.bulk(filled.bulk).await?;
+    fault::point("maintenance.after_bulk");
     let mut took: BTreeMap<Arc<str>, bool> = BTreeMap::new();
     let mut settled: BTreeMap<Arc<TenantId>, Vec<(LogId, IndexState)>> = BTreeMap::new();
     for (document, outcome) in filled.documents.into_iter().zip(outcomes) {
@@ -177,7 +180,9 @@ async fn send(app: &App, filled: Filled, refusing: &Refusing, done: &mut Indexed
         settled.entry(tenant).or_default().push((id, IndexState::Refused));
     }
     refusing.lock().expect("no panic while held").extend(took.into_iter().filter(|(_, took)| !took).map(|(index, _)| index.to_string()));
-    settle(app, settled, done).await
+    settle(app, settled, done).await?;
+    fault::point("maintenance.after_settle");
+    Ok(())
 }
 
 async fn settle(app: &App, settled: BTreeMap<Arc<TenantId>, Vec<(LogId, IndexState)>>, done: &mut Indexed) -> Result<()> {

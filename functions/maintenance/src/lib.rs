@@ -64,8 +64,7 @@ impl App {
             rows: Rows::open(&settings.logs)?,
             index: Index::open(&settings.opensearch)?,
             archive: Archive::open(&settings.archive).await,
-            // It never pushes, so there is no room to name.
-            queue: Queue::new(redis.clone(), 0),
+            queue: Queue::without_pushes(redis.clone()),
             ring: KeyRing::new(redis),
         })
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use shared::error::{Engine, Error, Result, chain};
+use shared::fault;
 use shared::ids::TenantId;
 use shared::queue::{Header, Held, TakeBudget, Taken};
 use shared::rows::StoreBatch;
@@ -189,6 +190,7 @@ pub async fn drain_once(app: &App, taken: Vec<Taken>, until: Until) -> Result<Dr
 }
 
 async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drained) -> Result<()> {
+    fault::point("processor.taken");
     let taken = set_aside(app, taken, &until, drained).await?;
     let (archive, index) = (app.archive.clone(), app.index.clone());
     let work = tokio::task::spawn_blocking(move || {
@@ -203,14 +205,18 @@ async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drain
         drained.buried += 1;
     }
     let batches = write(app, prepared, &until).await?;
+    fault::point("processor.before_rows");
     let stored = in_any_weather(until.clone(), Engine::Rows, || store(app, &batches)).await?;
+    fault::point("processor.after_rows");
     drained.stored += stored.rows;
     let (aside, done): (Vec<_>, Vec<_>) = holds.iter().partition(|(_, header)| stored.parked.contains(&header.tenant));
     let aside: Vec<Held> = aside.into_iter().map(|(held, _)| held.clone()).collect();
     park(app, &aside).await;
     drained.parked += aside.len();
     let done: Vec<(&Held, Option<&Header>)> = done.into_iter().map(|(held, header)| (held, Some(header))).collect();
-    app.queue.ack(&done).await
+    app.queue.ack(&done).await?;
+    fault::point("processor.after_ack");
+    Ok(())
 }
 
 /// Ends what belongs to tenants that are gone, and parks what belongs to those whose rows cannot be written just now. Asks Postgres
@@ -249,6 +255,7 @@ async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
     let letter = &one.letter;
     let letters = [letter];
     tracing::error!(stage = letter.stage, code = letter.code, reason = letter.reason, tenant = letter.tenant.as_ref().map(TenantId::as_str), "burying an entry");
+    fault::point("processor.before_bury");
     let written = match one.receipt() {
         Some(receipt) => {
             let batch = StoreBatch { receipt, rows: Vec::new(), dead: vec![letter.clone()] };
@@ -258,7 +265,10 @@ async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
         None => in_any_weather(until.clone(), Engine::Rows, || app.rows.bury(&letters)).await,
     };
     match written {
-        Ok(()) => app.queue.ack(&[(&one.held, one.header.as_ref())]).await,
+        Ok(()) => {
+            fault::point("processor.after_bury");
+            app.queue.ack(&[(&one.held, one.header.as_ref())]).await
+        }
         Err(error) if error.is_retryable() => Err(error),
         Err(error) => {
             tracing::error!(cause = chain(&error), "a dead letter cannot be written; its entry is parked");

@@ -66,7 +66,7 @@ impl App {
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
         Ok(Self {
-            queue: Queue::new(redis, settings.queue.cap_bytes),
+            queue: Queue::without_pushes(redis),
             bell: Bell::open(&settings.queue, &settings.archive.region).await,
             linger: settings.queue.linger,
             archive: Archive::open(&settings.archive).await,

@@ -74,7 +74,7 @@ fn bury(entry: Taken, code: &'static str, reason: String) -> Lost {
     let header = entry.header().ok();
     let (tenant, batch) = header.as_ref().map(|header| (header.tenant.clone(), header.batch)).unzip();
     let records = header.as_ref().map_or(1, |header| i32::try_from(header.accepted).unwrap_or(i32::MAX));
-    let letter = DeadLetter { id: Uuid::now_v7(), tenant, batch, records, stage: "open", code: code.to_owned(), reason, bytes: entry.bytes() };
+    let letter = DeadLetter { id: entry.held.uuid(), tenant, batch, records, stage: "open", code: code.to_owned(), reason, bytes: entry.bytes() };
     Lost { held: entry.held, header, letter }
 }
 

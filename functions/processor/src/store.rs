@@ -1,10 +1,13 @@
 //! The writes of one drain: raw and documents side by side, then rows in one transaction.
 
+mod bury;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use shared::error::{Engine, Result, chain};
+use shared::fault;
 use shared::ids::TenantId;
 use shared::index::Outcome;
 use shared::rows::{IndexState, SchemaState, StoreBatch};
@@ -49,17 +52,25 @@ impl Parked {
 /// [`shared::error::Error::Unavailable`] where the object store has not taken raw when it is time to stop.
 pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<StoreBatch>> {
     let Prepared { objects, bulk, mut batches } = prepared;
-    let raw = futures::future::try_join_all(objects.iter().map(|(path, bytes)| in_any_weather(until.clone(), Engine::ObjectStore, move || app.archive.put(path, bytes.clone()))));
+    fault::point("processor.before_raw");
+    let raw = async {
+        let put =
+            futures::future::try_join_all(objects.iter().map(|(path, bytes)| in_any_weather(until.clone(), Engine::ObjectStore, move || app.archive.put(path, bytes.clone()))));
+        put.await.map(|_| fault::point("processor.after_raw"))
+    };
     let ids = bulk.ids().to_vec();
     let index = async {
         if bulk.is_empty() || !app.breaker.allows(&app.index).await {
             return Vec::new();
         }
-        app.index.bulk(bulk).await.unwrap_or_else(|error| {
+        fault::point("processor.before_index");
+        let outcomes = app.index.bulk(bulk).await.unwrap_or_else(|error| {
             app.breaker.trip();
             tracing::warn!(cause = chain(&error), "the index missed a drain; maintenance will see to it");
             Vec::new()
-        })
+        });
+        fault::point("processor.after_index");
+        outcomes
     };
     let (raw, outcomes) = tokio::join!(raw, index);
     raw?;
@@ -72,7 +83,6 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<S
 
 /// Writes into a batch what the index said of its documents.
 fn settle(batch: &mut StoreBatch, outcomes: &HashMap<shared::ids::LogId, Outcome>) {
-    let mut counts = [0_i32; 4];
     for row in &mut batch.rows {
         row.index_state = match (row.index_state, outcomes.get(&row.id)) {
             (IndexState::Pending, Some(Outcome::Indexed)) => IndexState::Indexed,
@@ -82,10 +92,20 @@ fn settle(batch: &mut StoreBatch, outcomes: &HashMap<shared::ids::LogId, Outcome
             }
             (state, _) => state,
         };
-        counts[row.index_state as usize] += 1;
+    }
+    count(batch);
+}
+
+/// Writes into a batch's receipt what its rows and dead letters say.
+fn count(batch: &mut StoreBatch) {
+    let mut states = [0_i32; 4];
+    for row in &batch.rows {
+        states[row.index_state as usize] += 1;
     }
     let receipt = &mut batch.receipt;
-    [receipt.pending, receipt.indexed, receipt.refused, receipt.not_wanted] = counts;
+    [receipt.pending, receipt.indexed, receipt.refused, receipt.not_wanted] = states;
+    receipt.stored = states.iter().sum();
+    receipt.dead = receipt.accepted - receipt.stored;
 }
 
 /// Which tenants' batches were stored, and which were not.
@@ -124,14 +144,26 @@ async fn store_by_tenant(app: &App, all: &[&StoreBatch]) -> Result<Stored> {
             Err(_) if app.rows.schema_state(tenant).await? == SchemaState::Dropped => {
                 tracing::warn!(%tenant, batches = batches.len(), "what arrived for a tenant that is gone is not stored");
             }
-            Err(error) => {
-                tracing::error!(%tenant, cause = chain(&error), "a tenant's rows cannot be written; its batches are parked");
-                app.parked.add(tenant);
-                stored.parked.push(tenant.clone());
-            }
+            Err(error) => match store_without_refused(app, tenant, &batches).await {
+                Ok(Some(rows)) => stored.rows += rows,
+                Err(weather) if weather.is_retryable() => return Err(weather),
+                Ok(None) | Err(_) => {
+                    tracing::error!(%tenant, cause = chain(&error), "a tenant's rows cannot be written; its batches are parked");
+                    app.parked.add(tenant);
+                    stored.parked.push(tenant.clone());
+                }
+            },
         }
     }
     Ok(stored)
+}
+
+/// Rows written of a tenant some of whose records cannot be; `None` where it is not the records that fail.
+async fn store_without_refused(app: &App, tenant: &TenantId, batches: &[&StoreBatch]) -> Result<Option<usize>> {
+    let Some(mended) = bury::without_refused(app, tenant, batches).await? else { return Ok(None) };
+    let mended: Vec<&StoreBatch> = mended.iter().collect();
+    let fresh = app.rows.store(&mended).await?;
+    Ok(Some(rows_of(&mended, &fresh)))
 }
 
 fn rows_of(batches: &[&StoreBatch], fresh: &std::collections::HashSet<shared::ids::BatchId>) -> usize {

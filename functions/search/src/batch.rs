@@ -13,7 +13,7 @@ use serde::Serialize;
 use shared::error::{Error, Fault, Result};
 use shared::ids::{BatchId, TenantId};
 use shared::index::Index;
-use shared::queue::Queue;
+use shared::queue::{Kept, Queue};
 use shared::rows::{Receipt, Rows};
 use shared::timestamp;
 
@@ -45,6 +45,8 @@ pub(crate) struct BatchStatus {
     received_at: String,
     /// How far it has come.
     state: BatchState,
+    /// How the queue kept it until it was stored; null while it is queued.
+    durability: Option<Kept>,
     /// What became of its records.
     #[serde(flatten)]
     counts: Counts,
@@ -85,7 +87,7 @@ pub(crate) async fn status(rows: &Rows, queue: &Queue, index: &Index, tenant: &T
         return stored(index, receipt, queue.now_ms()).await;
     }
     if queue.is_under_way(tenant, batch).await? {
-        return Ok(BatchStatus { batch_id: batch, received_at: received_at(batch.unix_ms()), state: BatchState::Queued, counts: Counts::default() });
+        return Ok(BatchStatus { batch_id: batch, received_at: received_at(batch.unix_ms()), state: BatchState::Queued, durability: None, counts: Counts::default() });
     }
     let receipt = rows.receipt(tenant, batch).await?.ok_or(Error::NotFound("batch"))?;
     stored(index, receipt, queue.now_ms()).await
@@ -93,7 +95,7 @@ pub(crate) async fn status(rows: &Rows, queue: &Queue, index: &Index, tenant: &T
 
 async fn stored(index: &Index, receipt: Receipt, now_ms: u64) -> Result<BatchStatus> {
     let state = if is_shown(index, &receipt, now_ms).await { BatchState::Indexed } else { BatchState::Stored };
-    Ok(BatchStatus { batch_id: receipt.batch, received_at: received_at(receipt.batch.unix_ms()), state, counts: receipt.into() })
+    Ok(BatchStatus { batch_id: receipt.batch, received_at: received_at(receipt.batch.unix_ms()), state, durability: Some(Kept::of(receipt.relaxed)), counts: receipt.into() })
 }
 
 /// Whether a search finds all of the batch that it ever will.
@@ -133,9 +135,9 @@ mod tests {
     #[test]
     fn counts_of_a_queued_batch_are_null() {
         let batch = BatchId::new(1_760_099_196_000);
-        let status = BatchStatus { batch_id: batch, received_at: received_at(batch.unix_ms()), state: BatchState::Queued, counts: Counts::default() };
+        let status = BatchStatus { batch_id: batch, received_at: received_at(batch.unix_ms()), state: BatchState::Queued, durability: None, counts: Counts::default() };
         let json = serde_json::to_value(&status).expect("JSON");
         assert_eq!((&json["state"], &json["received_at"], &json["accepted"]), (&"queued".into(), &"2025-10-10T12:26:36.000Z".into(), &serde_json::Value::Null));
-        assert_eq!(json.as_object().map(serde_json::Map::len), Some(13));
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(14));
     }
 }

@@ -35,8 +35,6 @@ pub use routes::{openapi, router};
 
 /// How long Redis may take: a key is looked up in Postgres after that, and a reader is still there.
 pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
-/// What the queue may hold is ingest's affair: nothing is pushed from here.
-const NO_PUSHES: u64 = 0;
 
 /// What search needs.
 #[derive(Clone)]
@@ -61,7 +59,7 @@ impl App {
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
-        let queue = Queue::new(redis.clone(), NO_PUSHES);
+        let queue = Queue::without_pushes(redis.clone());
         if let Err(error) = queue.ask_clock().await {
             tracing::warn!(cause = chain(&error), "without the clock of Redis, by which logs are received, ours is used");
         }

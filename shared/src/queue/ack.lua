@@ -13,6 +13,7 @@ for i = 0, (#KEYS - 1) / 2 - 1 do
     redis.call('ZREM', under_way, batch)
     -- Not `-stored`: Lua writes the negation of nothing as -0, which is no integer to Redis.
     redis.call('HINCRBY', KEYS[1], 'stored', 0 - stored)
+    if redis.call('HINCRBY', KEYS[1], 's:' .. tenant, 0 - stored) <= 0 then redis.call('HDEL', KEYS[1], 's:' .. tenant) end
     if redis.call('HINCRBY', KEYS[1], 'w:' .. tenant, 0 - unpacked) <= 0 then redis.call('HDEL', KEYS[1], 'w:' .. tenant) end
   end
 end

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::Fault;
@@ -135,6 +136,18 @@ pub struct Held {
     pub unpacked_bytes: usize,
     /// Bytes of header and payload, as they lie in the queue.
     pub stored_bytes: usize,
+}
+
+impl Held {
+    /// An id for what becomes of the entry: the same however often it is tried. As a UUID of version 7 it says when it came in.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        let ms = self.id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+        let hash = Sha256::digest(format!("{} {}", self.lane, self.id));
+        let mut low = [0; 10];
+        low.copy_from_slice(&hash[..10]);
+        uuid::Builder::from_unix_timestamp_millis(ms, &low).into_uuid()
+    }
 }
 
 /// An entry that was taken, not yet opened.

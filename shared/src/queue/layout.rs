@@ -43,6 +43,10 @@ impl Partition {
         format!("{}underway:{tenant}", self.0)
     }
 
+    pub(super) fn idempotency_bytes(&self) -> String {
+        format!("{}idem-bytes", self.0)
+    }
+
     pub(super) fn idempotency(&self, tenant: &TenantId, key: &str) -> String {
         format!("{}idem:{tenant}:{key}", self.0)
     }

@@ -9,6 +9,7 @@ use super::partitions::ReceiptMonth;
 use super::receipts::{DeadLetter, Receipt};
 use super::{Rows, copy, on};
 use crate::error::{Engine, Error, Result};
+use crate::fault;
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::postgres::{failed, sqlstate};
 use crate::record::{Level, Record};
@@ -16,7 +17,7 @@ use crate::text::first_chars;
 use crate::timestamp::{self, UnixMs};
 
 /// Postgres raises this where no partition takes a row (`check_violation`).
-const NO_PARTITION: &str = "23514";
+pub(super) const NO_PARTITION: &str = "23514";
 
 /// What became of a log in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl NewRow {
 }
 
 /// A batch to be stored.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoreBatch {
     /// Its receipt.
     pub receipt: Receipt,
@@ -120,6 +121,7 @@ impl Rows {
     async fn try_store(&self, batches: &[&StoreBatch]) -> sqlx::Result<HashSet<BatchId>> {
         let mut tx = self.pool.begin().await?;
         let fresh = super::receipts::insert(&mut tx, batches).await?;
+        fault::point("rows.after_receipts");
         let new: Vec<&StoreBatch> = batches.iter().copied().filter(|batch| fresh.contains(&batch.receipt.batch)).collect();
         let mut by_tenant: BTreeMap<&TenantId, Vec<&NewRow>> = BTreeMap::new();
         for batch in &new {
@@ -130,6 +132,7 @@ impl Rows {
         }
         let dead: Vec<&DeadLetter> = new.iter().flat_map(|batch| &batch.dead).collect();
         super::receipts::insert_dead(&mut tx, &dead).await?;
+        fault::point("rows.after_copy");
         tx.commit().await?;
         Ok(fresh)
     }
@@ -166,7 +169,7 @@ impl Rows {
     }
 }
 
-async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
+pub(super) async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }

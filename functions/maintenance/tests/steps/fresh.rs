@@ -11,7 +11,7 @@ use shared::raw::RawObject;
 use shared::record::Level;
 use shared::redis_link::RedisLink;
 use shared::rows::{IndexState, NewRow, Receipt, StoreBatch};
-use shared::settings::Env;
+use shared::settings::{Env, QueueSettings};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use time::OffsetDateTime;
@@ -196,8 +196,9 @@ impl Fresh {
 
     /// A batch that waits.
     pub(crate) async fn queue_something(&self, tenant: &TenantId) {
-        let settings = Settings::from_env(&self.env).expect("settings").redis;
-        let queue = Queue::new(RedisLink::open(&settings, std::time::Duration::from_secs(5)).expect("a URL"), 1_000_000);
+        let redis = Settings::from_env(&self.env).expect("settings").redis;
+        let settings = QueueSettings::from_env(&self.env).expect("settings");
+        let queue = Queue::new(RedisLink::open(&redis, std::time::Duration::from_secs(5)).expect("a URL"), &settings);
         let payload = Payload::pack(b"{}\n".to_vec()).expect("zstd works");
         let header = Header {
             v: Header::VERSION,

@@ -1,4 +1,4 @@
-//! An OpenSearch of a story's own, to be stopped and started again: by `scripts/engines`, with data and port of its own.
+//! An engine of a story's own, to be stopped, started again and set up otherwise: by `scripts/engines`, with data and port of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,25 +10,37 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Below Linux' range of ports for outgoing connections, so that nobody gets it by chance.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    OpenSearch,
+    Redis,
+}
+
 /// The engine. It ends, with its data, when this is dropped.
 #[derive(Debug)]
-pub(crate) struct OwnOpenSearch {
+pub(crate) struct OwnEngine {
+    kind: Kind,
     data: PathBuf,
     port: u16,
 }
 
-impl OwnOpenSearch {
+impl OwnEngine {
     /// Starts one and waits until it works.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(kind: Kind) -> Self {
         let free = || Some(rand::random_range(PORTS)).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
         let port = std::iter::repeat_with(free).flatten().next().expect("some port is free");
-        let own = Self { data: folder().join(Name::fresh().as_str()), port };
+        let own = Self { kind, data: folder().join(Name::fresh().as_str()), port };
         own.start_again();
         own
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// The setting that leads to it, and its URL.
+    pub(super) fn setting(&self) -> (&'static str, String) {
+        match self.kind {
+            Kind::OpenSearch => ("LOGGERHUB_OPENSEARCH_URL", format!("http://127.0.0.1:{}", self.port)),
+            Kind::Redis => ("LOGGERHUB_REDIS_URL", format!("redis://127.0.0.1:{}/0", self.port)),
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -41,17 +53,21 @@ impl OwnOpenSearch {
 
     fn engines(&self, command: &str) {
         let outcome = self.command(command).output().expect("scripts/engines can be run");
-        assert!(outcome.status.success(), "scripts/engines {command} opensearch: {}{}", String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+        assert!(outcome.status.success(), "scripts/engines {command}: {}{}", String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
     }
 
     fn command(&self, command: &str) -> Command {
+        let (name, port) = match self.kind {
+            Kind::OpenSearch => ("opensearch", "LOGGERHUB_OPENSEARCH_PORT"),
+            Kind::Redis => ("redis", "LOGGERHUB_REDIS_PORT"),
+        };
         let mut engines = scripts_engines(&self.data, command);
-        engines.env("LOGGERHUB_OPENSEARCH_PORT", self.port.to_string()).env("LOGGERHUB_OPENSEARCH_HEAP", "512m");
+        engines.arg(name).env(port, self.port.to_string()).env("LOGGERHUB_OPENSEARCH_HEAP", "512m");
         engines
     }
 }
 
-impl Drop for OwnOpenSearch {
+impl Drop for OwnEngine {
     fn drop(&mut self) {
         let _ = self.command("wipe").output();
         let _ = std::fs::remove_dir_all(&self.data);
@@ -60,7 +76,7 @@ impl Drop for OwnOpenSearch {
 
 fn scripts_engines(data: &Path, command: &str) -> Command {
     let mut engines = Command::new(format!("{ROOT}/scripts/engines"));
-    engines.args([command, "opensearch"]).env("LOGGERHUB_DATA", data).stdin(Stdio::null());
+    engines.arg(command).env("LOGGERHUB_DATA", data).stdin(Stdio::null());
     engines
 }
 

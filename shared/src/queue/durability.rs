@@ -1,0 +1,119 @@
+//! Whether Redis keeps what it takes: looked at before a 202 is given, never assumed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::RedisError;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{Queue, millis};
+use crate::error::{Error, Result};
+use crate::redis_link::failed;
+use crate::settings::Durability;
+use crate::timestamp;
+
+/// How long a look at Redis' settings counts. One that is restarted with others is found out within that.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How the queue keeps a batch until it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// On disk before it was accepted.
+    Durable,
+    /// In memory, and on disk some time after: a crash of Redis may lose it.
+    Relaxed,
+}
+
+impl Kept {
+    /// Of a receipt.
+    #[must_use]
+    pub fn of(relaxed: bool) -> Self {
+        if relaxed { Self::Relaxed } else { Self::Durable }
+    }
+}
+
+/// Why Redis is no place for the queue: a sentence for its operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotDurable(String);
+
+impl Queue {
+    /// Whether batches are accepted that a crash of Redis may lose.
+    #[must_use]
+    pub fn is_relaxed(&self) -> bool {
+        self.durability == Durability::Relaxed
+    }
+
+    /// Looks at Redis' own settings: it must evict nothing, and be on disk before it answers, unless the operator said otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where Redis does not answer. What it answers is the inner result.
+    pub async fn look_at_durability(&self) -> Result<Result<(), NotDurable>> {
+        let mut connection = self.redis.connection.clone();
+        // INFO is answered by services, too, that keep CONFIG to themselves.
+        let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.map_err(failed)?;
+        let policy = memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("unknown").trim();
+        if policy != "noeviction" {
+            return Ok(Err(NotDurable(format!("Redis may throw away what waits: its maxmemory-policy is {policy}. Set it to noeviction."))));
+        }
+        if self.durability != Durability::Fsync {
+            return Ok(Ok(()));
+        }
+        let mut pipe = redis::pipe();
+        pipe.cmd("CONFIG").arg("GET").arg("appendonly").cmd("CONFIG").arg("GET").arg("appendfsync");
+        let answer: Result<((String, String), (String, String)), RedisError> = pipe.query_async(&mut connection).await;
+        Ok(match answer {
+            Ok(((_, appendonly), (_, appendfsync))) => judge(&appendonly, &appendfsync),
+            // It answered a moment ago: what it refuses is the question.
+            Err(error) if error.code().is_some() => Err(NotDurable(
+                "Redis does not tell its settings. Set LOGGERHUB_REDIS_DURABILITY to service if it is durable by itself, as MemoryDB is, or to relaxed if it is not.".to_owned(),
+            )),
+            Err(error) => return Err(failed(error)),
+        })
+    }
+
+    /// Refuses to go on where Redis would not keep what it takes; asks it now and then.
+    pub(super) async fn be_durable(&self) -> Result<()> {
+        let now = u64::try_from(timestamp::from_datetime(OffsetDateTime::now_utc())).unwrap_or_default();
+        if now < self.durable_until.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.look_at_durability().await? {
+            Ok(()) => {
+                self.durable_until.store(now + millis(LOOK_EVERY), Ordering::Relaxed);
+                Ok(())
+            }
+            Err(why) => {
+                tracing::error!(why = why.0, "the queue takes nothing in");
+                Err(Error::Busy { code: "queue_not_durable", detail: "the queue would not keep what it takes; its operator has to mend that", retry_after: LOOK_EVERY })
+            }
+        }
+    }
+}
+
+fn judge(appendonly: &str, appendfsync: &str) -> Result<(), NotDurable> {
+    match (appendonly, appendfsync) {
+        ("yes", "always") => Ok(()),
+        ("yes", weaker) => Err(NotDurable(format!(
+            "Redis answers before it is on disk: its appendfsync is {weaker}. Set it to always, or LOGGERHUB_REDIS_DURABILITY to relaxed to accept that a crash loses logs."
+        ))),
+        _ => Err(NotDurable(
+            "Redis keeps nothing on disk: its appendonly is no. Set it to yes and appendfsync to always, or LOGGERHUB_REDIS_DURABILITY to relaxed to accept that a crash loses logs.".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_on_disk_before_the_answer_will_do() {
+        assert_eq!(judge("yes", "always"), Ok(()));
+        for (appendonly, appendfsync) in [("yes", "everysec"), ("yes", "no"), ("no", "always")] {
+            assert!(judge(appendonly, appendfsync).is_err());
+        }
+    }
+}

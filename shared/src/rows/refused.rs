@@ -1,0 +1,66 @@
+//! Which rows Postgres refuses for what they are, so that they can be buried alone.
+
+use sqlx::postgres::PgConnection;
+
+use super::store::copy_rows;
+use super::{NewRow, Rows};
+use crate::error::{Engine, Result};
+use crate::ids::{LogId, TenantId};
+use crate::postgres::failed;
+
+/// A row that cannot be written, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// The log's id.
+    pub id: LogId,
+    /// What Postgres said, without the values: SQLSTATE and constraint.
+    pub reason: String,
+}
+
+impl Rows {
+    /// Tries a tenant's rows and answers those that Postgres refuses, found by halving under savepoints. Nothing stays written.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`]; [`crate::error::Error::Internal`] where it is not the rows but the schema that fails.
+    pub async fn refused(&self, tenant: &TenantId, rows: &[&NewRow]) -> Result<Vec<RefusedRow>> {
+        let fail = failed(Engine::Rows, "looking for rows that cannot be written");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let refused = halve(&mut tx, tenant, rows).await.map_err(&fail)?;
+        tx.rollback().await.map_err(&fail)?;
+        Ok(refused)
+    }
+}
+
+async fn halve(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<Vec<RefusedRow>> {
+    let (mut refused, mut untried) = (Vec::new(), vec![rows]);
+    while let Some(some) = untried.pop() {
+        sqlx::query("savepoint halving").execute(&mut *tx).await?;
+        let Err(error) = copy_rows(tx, tenant, some).await else {
+            sqlx::query("release savepoint halving").execute(&mut *tx).await?;
+            continue;
+        };
+        let Some(reason) = value_error(&error) else { return Err(error) };
+        sqlx::query("rollback to savepoint halving").execute(&mut *tx).await?;
+        match some {
+            [] => {}
+            [row] => refused.push(RefusedRow { id: row.id, reason }),
+            _ => {
+                let (first, second) = some.split_at(some.len() / 2);
+                untried.extend([second, first]);
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// What is wrong with a value, where that is what is wrong: class 22 (data exception) and violated constraints of class 23 (Postgres
+/// manual, appendix A). A missing partition is of class 23, too, and names no constraint.
+fn value_error(error: &sqlx::Error) -> Option<String> {
+    let said = error.as_database_error()?;
+    let code = said.code()?;
+    match said.constraint() {
+        Some(constraint) if code.starts_with("23") => Some(format!("Postgres refuses its row: SQLSTATE {code}, constraint {constraint}")),
+        _ if code.starts_with("22") => Some(format!("Postgres refuses its row: SQLSTATE {code}")),
+        _ => None,
+    }
+}
