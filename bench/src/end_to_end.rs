@@ -55,7 +55,7 @@ async fn check(env: &Env, server: &Server, tenant: &TenantId, key: &str, events:
     verify::spot_check(&server.url, key, events, sent, seed).await
 }
 
-fn rate(events: usize, took: std::time::Duration) -> f64 {
+pub(crate) fn rate(events: usize, took: std::time::Duration) -> f64 {
     count(events) / took.as_secs_f64()
 }
 

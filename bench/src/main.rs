@@ -4,6 +4,7 @@ mod baseline;
 mod data;
 mod drive;
 mod end_to_end;
+mod outage;
 mod server;
 mod verify;
 
@@ -32,6 +33,8 @@ struct Arguments {
 enum Case {
     /// All events through HTTP into all three stores, beside raw `_bulk` of the same documents; then every log is looked for.
     EndToEnd,
+    /// A steady rate while OpenSearch is paused for a while; then every log is looked for.
+    Outage(outage::Outage),
 }
 
 #[tokio::main]
@@ -41,5 +44,6 @@ async fn main() -> anyhow::Result<()> {
     let events = data::load(arguments.data.as_deref(), arguments.seed)?;
     match arguments.case {
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
+        Case::Outage(outage) => outage::run(&env, &events, outage).await,
     }
 }
