@@ -20,6 +20,7 @@ use opensearch::http::headers::HeaderMap;
 use opensearch::http::response::Response;
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use opensearch::http::{Method, Url};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Engine, Error, Result};
@@ -132,14 +133,23 @@ impl Index {
         self.send(method, path, HeaderMap::new(), parameters, body, timeout).await
     }
 
-    async fn send(&self, method: Method, path: &str, headers: HeaderMap, parameters: &[(&str, &str)], body: Option<Bytes>, timeout: Duration) -> Result<Value, Failure> {
+    /// One call; its answer is read into what the caller asks for.
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        parameters: &[(&str, &str)],
+        body: Option<Bytes>,
+        timeout: Duration,
+    ) -> Result<T, Failure> {
         let answer = self.transport.send(method, path, headers, Some(parameters), body, Some(timeout)).await;
         let answer: Response = answer.map_err(|e| Failure::Silent(Box::new(e)))?;
         let status = answer.status_code().as_u16();
-        let value: Value = answer.json().await.map_err(|e| Failure::Silent(Box::new(e)))?;
         if status < 400 {
-            return Ok(value);
+            return answer.json().await.map_err(|e| Failure::Silent(Box::new(e)));
         }
+        let value: Value = answer.json().await.map_err(|e| Failure::Silent(Box::new(e)))?;
         let text = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         Err(Failure::Said { status, kind: text("/error/type"), reason: text("/error/reason") })
     }

@@ -26,7 +26,7 @@ use self::records::Frame;
 use crate::App;
 
 /// Groups in work at the same time: while one waits for a store, another is packed.
-const GROUPS_AT_ONCE: usize = 3;
+const GROUPS_AT_ONCE: usize = 2;
 /// Tenants of a group for whom Postgres is asked at the same time.
 const TENANTS_AT_ONCE: usize = 4;
 /// Frames of a group that are fetched at the same time.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use opensearch::http::Method;
 use opensearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::Index;
 use crate::document::Document;
@@ -38,6 +38,11 @@ pub struct Bulk {
 }
 
 impl Bulk {
+    /// Makes room for documents of so many bytes in all: growing by doubling would hold them twice.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// Adds a document for the index of this name.
     ///
     /// # Errors
@@ -87,12 +92,11 @@ impl Index {
         }
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))]);
         let wanted = [("filter_path", "items.create.status,items.create.error.type")];
-        let answer = self.send(Method::Post, "_bulk", headers, &wanted, Some(Bytes::from(bulk.bytes)), BULK_TIMEOUT).await?;
-        let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if items.len() != bulk.ids.len() {
-            return Err(Error::unavailable(Engine::OpenSearch, format!("{} documents were sent, {} answered", bulk.ids.len(), items.len())));
+        let answer: Answer = self.send(Method::Post, "_bulk", headers, &wanted, Some(Bytes::from(bulk.bytes)), BULK_TIMEOUT).await?;
+        if answer.items.len() != bulk.ids.len() {
+            return Err(Error::unavailable(Engine::OpenSearch, format!("{} documents were sent, {} answered", bulk.ids.len(), answer.items.len())));
         }
-        let outcomes: Vec<Outcome> = items.iter().map(|item| outcome(&item["create"])).collect();
+        let outcomes: Vec<Outcome> = answer.items.into_iter().map(|item| outcome(item.create)).collect();
         if outcomes.contains(&Outcome::Pending) {
             self.forget();
         }
@@ -100,11 +104,34 @@ impl Index {
     }
 }
 
-fn outcome(item: &Value) -> Outcome {
-    let kind = item["error"]["type"].as_str().unwrap_or_default();
-    match item["status"].as_u64() {
-        Some(200 | 201 | 409) => Outcome::Indexed,
-        _ if POISON.contains(&kind) => Outcome::Refused(kind.to_owned()),
+/// What is asked for of an answer: thousands of items, of which hardly any has more than a status.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    create: Created,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    status: u16,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+fn outcome(item: Created) -> Outcome {
+    match (item.status, item.error) {
+        (200 | 201 | 409, _) => Outcome::Indexed,
+        (_, Some(error)) if POISON.contains(&error.kind.as_str()) => Outcome::Refused(error.kind),
         _ => Outcome::Pending,
     }
 }
@@ -116,9 +143,10 @@ mod tests {
 
     #[test]
     fn only_what_a_document_is_refuses_it() {
-        assert_eq!(outcome(&json!({ "status": 201 })), Outcome::Indexed);
-        assert_eq!(outcome(&json!({ "status": 409, "error": { "type": "version_conflict_engine_exception" } })), Outcome::Indexed);
-        assert!(matches!(outcome(&json!({ "status": 400, "error": { "type": "mapper_parsing_exception" } })), Outcome::Refused(_)));
+        let outcome = |item: serde_json::Value| super::outcome(serde_json::from_value(item).expect("an item"));
+        assert_eq!(outcome(json!({ "status": 201 })), Outcome::Indexed);
+        assert_eq!(outcome(json!({ "status": 409, "error": { "type": "version_conflict_engine_exception" } })), Outcome::Indexed);
+        assert!(matches!(outcome(json!({ "status": 400, "error": { "type": "mapper_parsing_exception" } })), Outcome::Refused(_)));
         for (status, kind) in [
             (429, "rejected_execution_exception"),
             (403, "cluster_block_exception"),
@@ -127,7 +155,7 @@ mod tests {
             (404, "index_not_found_exception"),
             (503, "unavailable_shards_exception"),
         ] {
-            assert_eq!(outcome(&json!({ "status": status, "error": { "type": kind } })), Outcome::Pending, "{kind}");
+            assert_eq!(outcome(json!({ "status": status, "error": { "type": kind } })), Outcome::Pending, "{kind}");
         }
     }
 }
