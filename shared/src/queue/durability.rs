@@ -34,6 +34,9 @@ impl Kept {
     }
 }
 
+/// Name and value, as `CONFIG GET` answers them.
+type Setting = (String, String);
+
 /// Why Redis is no place for the queue: a sentence for its operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -63,7 +66,7 @@ impl Queue {
         }
         let mut pipe = redis::pipe();
         pipe.cmd("CONFIG").arg("GET").arg("appendonly").cmd("CONFIG").arg("GET").arg("appendfsync");
-        let answer: Result<((String, String), (String, String)), RedisError> = pipe.query_async(&mut connection).await;
+        let answer: Result<(Setting, Setting), RedisError> = pipe.query_async(&mut connection).await;
         Ok(match answer {
             Ok(((_, appendonly), (_, appendfsync))) => judge(&appendonly, &appendfsync),
             // It answered a moment ago: what it refuses is the question.
