@@ -1,7 +1,7 @@
 //! Maintenance: what is done on a schedule, every minute, so that nothing else has to wait for it.
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
-//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive`]. A step that
+//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`]. A step that
 //! fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -105,7 +105,7 @@ pub async fn run_all(app: &App) -> Report {
     Report { indexed, redriven, ..report }
 }
 
-/// Runs every step but [`index_missed`] and [`redrive`], which a process that stays runs more often.
+/// Runs every step but [`index_missed`] and [`redrive()`], which a process that stays runs more often.
 pub async fn upkeep(app: &App) -> Report {
     let (keys, partitions, tenants, consumers) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
