@@ -1,6 +1,7 @@
 //! A world for each story: fresh names in the real engines, a hub in this process, and nothing left of either afterwards.
 
 mod answer;
+mod by_hand;
 mod caller;
 mod encoding;
 mod eventually;

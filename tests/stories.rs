@@ -1,6 +1,7 @@
 //! The stories, by what they are about.
 
 mod batches;
+mod dead_letters;
 mod detail;
 mod engines_down;
 mod fault_points;

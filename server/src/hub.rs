@@ -53,6 +53,7 @@ impl Hub {
         let work = vec![
             tokio::spawn(async move { processor::serve(&processor, until).await }),
             tokio::spawn(schedule::index_missed(doors.maintenance(), work_told.clone())),
+            tokio::spawn(schedule::redrive(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_metrics(work_told.clone())),
             tokio::spawn(schedule::upkeep(doors.maintenance(), work_told)),
         ];

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, demo, documents};
+use loggerhub::{Hub, Settings, dead_letters, demo, documents};
 use shared::settings::Env;
 
 /// Memory that was freed is given back. glibc keeps some for each thread: at 10,000 logs/s with OpenSearch away for 20 s its peak was
@@ -26,6 +26,8 @@ enum Command {
     Serve,
     /// Bring both databases and every tenant's schema to this version.
     Migrate,
+    /// List, show, redrive or discard what could not be stored, of all tenants.
+    DeadLetters(dead_letters::Arguments),
     /// Make a demo tenant on a running server, send it the sample, and show what comes back.
     Demo(demo::Arguments),
     /// Print the OpenAPI document.
@@ -56,6 +58,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(&env).await,
         Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,
         Command::Demo(arguments) => demo::run(&arguments, &env).await,
         Command::Openapi => print_line(&documents::openapi()?),
         Command::Settings { env_example: true } => print_line(documents::env_example().trim_end()),

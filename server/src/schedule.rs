@@ -2,30 +2,42 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt;
+use futures::future::BoxFuture;
+use shared::error::{Result, chain};
 use tokio::sync::watch;
 
-/// How often what the index missed is looked for: it starts to be indexed within ten seconds of the index's return.
-const INDEX_EVERY: Duration = Duration::from_secs(5);
+/// How often work that waits is looked for: what the index missed starts to be indexed within ten seconds of the index's return.
+const WORK_EVERY: Duration = Duration::from_secs(5);
 /// How often all the rest is done, as the rule on AWS does it.
 const ALL_EVERY: Duration = Duration::from_secs(60);
 
 /// How long one run takes up work before it looks at the clock again.
-const INDEX_BUDGET: Duration = Duration::from_secs(60);
+const WORK_BUDGET: Duration = Duration::from_secs(60);
 
 /// Indexes what was missed, again and again, until told to stop.
-pub(crate) async fn index_missed(app: maintenance::App, mut told: watch::Receiver<bool>) {
-    let mut ticker = ticker(INDEX_EVERY);
+pub(crate) async fn index_missed(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, "what the index missed has to wait", || Box::pin(maintenance::index_missed(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Redrives dead letters that somebody asked for, again and again, until told to stop.
+pub(crate) async fn redrive(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, "dead letters have to wait", || Box::pin(maintenance::redrive(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Does work that may be dropped anywhere: what it had not finished is found again. Boxed, as in `maintenance`.
+async fn again_and_again<'a>(mut told: watch::Receiver<bool>, complaint: &'static str, work: impl Fn() -> BoxFuture<'a, Result<()>>) {
+    let mut ticker = ticker(WORK_EVERY);
     loop {
         tokio::select! {
             _ = told.wait_for(|told| *told) => return,
             _ = ticker.tick() => {}
         }
         tokio::select! {
-            // What it had not finished stays pending.
             _ = told.wait_for(|told| *told) => return,
-            done = maintenance::index_missed(&app, INDEX_BUDGET) => {
+            done = work() => {
                 if let Err(error) = done {
-                    tracing::error!(cause = shared::error::chain(&error), "what the index missed has to wait");
+                    tracing::error!(cause = chain(&error), "{complaint}");
                 }
             }
         }

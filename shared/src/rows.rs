@@ -4,15 +4,19 @@
 //! nothing from one tenant to the next. The text of a statement holds nothing but a [`TenantId`] and names made here.
 
 mod copy;
+mod dead_letters;
 mod partitions;
 mod read;
 mod receipts;
+mod redrive;
 mod refused;
 mod schema;
 mod store;
 
+pub use dead_letters::{Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, LetterFilter, Reach, WholeLetter};
 pub use read::{ListQuery, Listed, PendingRow, Position, Row};
-pub use receipts::{DeadLetter, PendingBatch, Receipt};
+pub use receipts::{PendingBatch, Receipt};
+pub use redrive::{LetterKind, Restored};
 pub use refused::RefusedRow;
 pub use schema::SchemaState;
 pub use store::{IndexState, NewRow, StoreBatch};

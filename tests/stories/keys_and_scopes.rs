@@ -17,6 +17,7 @@ const EVERYWHERE: Duration = Duration::from_secs(10);
 async fn knock_everywhere(caller: &Caller, tenant: &str) -> Vec<(&'static str, Answer)> {
     let keys = format!("/v1/tenants/{tenant}/keys");
     let some_id = uuid::Uuid::now_v7();
+    let letter = format!("/v1/dead-letters/{some_id}");
     vec![
         ("send", caller.send(Sending::json(&plain("knock"))).await),
         ("send, short", caller.call(Method::POST, "/logs", &[], Sending::json(&plain("knock"))).await),
@@ -27,6 +28,11 @@ async fn knock_everywhere(caller: &Caller, tenant: &str) -> Vec<(&'static str, A
         ("list keys", caller.get(&keys, &[]).await),
         ("make a key", caller.post(&keys, &json!({ "name": "k" })).await),
         ("revoke a key", caller.delete(&format!("{keys}/{some_id}")).await),
+        ("list letters", caller.get("/v1/dead-letters", &[]).await),
+        ("read a letter", caller.get(&letter, &[]).await),
+        ("redrive a letter", caller.post(&format!("{letter}/redrive"), &json!({})).await),
+        ("redrive letters", caller.post("/v1/dead-letters/redrive", &json!({})).await),
+        ("discard a letter", caller.delete(&letter).await),
     ]
 }
 
@@ -76,11 +82,11 @@ fn each_scope_opens_its_own_doors_and_no_other() {
     story(async |world| {
         world.tenant("acme").await;
         let opens: [(&str, &[&str]); 5] = [
-            ("logs:write", &["send", "send, short", "batch"]),
-            ("logs:read", &["batch", "list", "search", "detail"]),
+            ("logs:write", &["send", "send, short", "batch", "redrive a letter", "redrive letters"]),
+            ("logs:read", &["batch", "list", "search", "detail", "list letters", "read a letter"]),
             ("keys:manage", &["list keys", "make a key", "revoke a key"]),
             ("billing:read", &[]),
-            ("tenant:admin", &[]),
+            ("tenant:admin", &["discard a letter"]),
         ];
         for (scope, doors) in opens {
             let caller = world.key_of("acme", &[scope]).await;

@@ -2,28 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use redis::AsyncCommands;
 use serde_json::json;
-use shared::queue::{Header, LEFT_BEHIND_AFTER};
+use shared::queue::LEFT_BEHIND_AFTER;
 use sqlx::Row;
 
-use crate::harness::{Caller, SOON, World, eventually, log_id, logs, numbered, plain, story, story_with, texts};
-
-/// Puts an entry into the queue by hand.
-async fn add_by_hand(world: &World, fields: &[(&str, &[u8])]) {
-    let _: String = world.redis().await.xadd(world.redis_key("{p0}:queue"), "*", fields).await.expect("Redis answers");
-}
-
-/// A header as ingest would write it, changed in one place.
-fn header_of(acme: &Caller, change: impl FnOnce(&mut serde_json::Value)) -> (String, Vec<u8>) {
-    let batch = shared::ids::BatchId::new(u64::try_from(shared::timestamp::from_datetime(time::OffsetDateTime::now_utc())).expect("after 1970"));
-    let mut header = json!({
-        "v": Header::VERSION, "tenant": acme.tenant, "key_id": acme.key_id, "batch": batch, "class": "standard", "index": true,
-        "wire_bytes": 20, "unpacked_bytes": 20, "accepted": 1, "rejected": [], "zstd": false,
-    });
-    change(&mut header);
-    (batch.to_string(), header.to_string().into_bytes())
-}
+use crate::harness::{SOON, eventually, log_id, logs, numbered, plain, story, story_with, texts};
 
 #[test]
 fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
@@ -32,10 +15,10 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
         let acme = world.tenant("acme").await;
         let record = br#"{"message":"by hand"}"#.as_slice();
         let mut batches = vec![acme.accepted(&numbered("before", 5)).await];
-        let (cut_off, cut_off_header) = header_of(&acme, |header| header["zstd"] = json!(true));
-        let (short, short_header) = header_of(&acme, |header| header["accepted"] = json!(7));
-        let (_, newer) = header_of(&acme, |header| header["v"] = json!(2));
-        let (_, nobody) = header_of(&acme, |header| header["tenant"] = json!("Not An Id"));
+        let (cut_off, cut_off_header) = acme.header_by_hand(|header| header["zstd"] = json!(true));
+        let (short, short_header) = acme.header_by_hand(|header| header["accepted"] = json!(7));
+        let (_, newer) = acme.header_by_hand(|header| header["v"] = json!(2));
+        let (_, nobody) = acme.header_by_hand(|header| header["tenant"] = json!("Not An Id"));
         let poison: [&[(&str, &[u8])]; 5] = [
             &[("u", b"20"), ("h", b"kanarienvogel"), ("p", b"kanarienvogel")],
             &[("u", b"20"), ("h", &cut_off_header), ("p", b"\x28\xb5\x2f\xfdkanarienvogel")],
@@ -44,11 +27,11 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
             &[("u", b"20"), ("h", &nobody), ("p", record)],
         ];
         for entry in poison {
-            add_by_hand(world, entry).await;
+            world.add_by_hand(entry).await;
             batches.push(acme.accepted(&numbered("between", 5)).await);
         }
-        let (by_hand, good_header) = header_of(&acme, |_| {});
-        add_by_hand(world, &[("u", b"20"), ("h", &good_header), ("p", record)]).await;
+        let (by_hand, good_header) = acme.header_by_hand(|_| {});
+        world.add_by_hand(&[("u", b"20"), ("h", &good_header), ("p", record)]).await;
 
         let living = world.another_hub(&[]).await;
         let acme = acme.at(&living);
@@ -101,7 +84,7 @@ fn an_entry_of_another_shape_stops_nobody() {
         let shapes: [&[(&str, &[u8])]; 4] =
             [&[("garbage", b"yes")], &[("u", b"not a number"), ("h", b"x"), ("p", b"y")], &[("h", b"x"), ("u", b"20"), ("p", b"y")], &[("u", b"0"), ("h", b""), ("p", b"")]];
         for shape in shapes {
-            add_by_hand(world, shape).await;
+            world.add_by_hand(shape).await;
         }
         // Taken over a second time by then, if it was not buried the first time.
         let within = LEFT_BEHIND_AFTER + SOON;
@@ -118,9 +101,9 @@ fn an_entry_of_another_shape_stops_nobody() {
 fn a_record_that_cannot_be_read_any_more_is_a_dead_letter_and_its_batch_is_stored() {
     story(async |world| {
         let acme = world.tenant("acme").await;
-        let (batch, header) = header_of(&acme, |header| header["accepted"] = json!(3));
+        let (batch, header) = acme.header_by_hand(|header| header["accepted"] = json!(3));
         let lines = b"{\"message\":\"first\"}\n{\"message\":kanarienvogel}\n{\"message\":\"third\"}\n".as_slice();
-        add_by_hand(world, &[("u", b"60"), ("h", &header), ("p", lines)]).await;
+        world.add_by_hand(&[("u", b"60"), ("h", &header), ("p", lines)]).await;
         let became = eventually(SOON, "the batch is indexed", async || {
             Some(acme.get(&format!("/v1/batches/{batch}"), &[]).await)
                 .filter(|answer| answer.status == 200)

@@ -1,8 +1,8 @@
 //! Maintenance: what is done on a schedule, every minute, so that nothing else has to wait for it.
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
-//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`]. A step that fails stops no
-//! other, and one broken tenant stops no other tenant.
+//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`]. A step that
+//! fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
 
@@ -10,6 +10,7 @@ mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
 mod keep_partitions;
+mod redrive;
 mod republish_keys;
 
 use std::time::Duration;
@@ -28,12 +29,13 @@ pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
+pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 
 /// How long Redis may take: nobody waits.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one run takes up work on what the index missed: a schedule wakes the next every minute.
-const INDEX_BUDGET: Duration = Duration::from_secs(45);
+/// How long one run takes up work on what the index missed, and on dead letters: a schedule wakes the next every minute.
+const WORK_BUDGET: Duration = Duration::from_secs(45);
 
 /// What maintenance needs.
 #[derive(Debug, Clone)]
@@ -83,23 +85,26 @@ pub struct Report {
     pub consumers: Option<Forgotten>,
     /// What the index had missed.
     pub indexed: Option<Indexed>,
+    /// Dead letters that had another try.
+    pub redriven: Option<Redriven>,
 }
 
 impl Report {
     /// Whether no step succeeded.
     #[must_use]
     pub fn all_failed(&self) -> bool {
-        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None })
+        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None })
     }
 }
 
 /// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
 pub async fn run_all(app: &App) -> Report {
-    let (report, indexed) = tokio::join!(upkeep(app), step("index_missed", Box::pin(index_missed(app, INDEX_BUDGET))));
-    Report { indexed, ..report }
+    let (report, indexed, redriven) =
+        tokio::join!(upkeep(app), step("index_missed", Box::pin(index_missed(app, WORK_BUDGET))), step("redrive", Box::pin(redrive(app, WORK_BUDGET))),);
+    Report { indexed, redriven, ..report }
 }
 
-/// Runs every step but [`index_missed`], which a process that stays runs more often.
+/// Runs every step but [`index_missed`] and [`redrive()`], which a process that stays runs more often.
 pub async fn upkeep(app: &App) -> Report {
     let (keys, partitions, tenants, consumers) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
@@ -107,7 +112,7 @@ pub async fn upkeep(app: &App) -> Report {
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, indexed: None };
+    let report = Report { keys, partitions, tenants, consumers, indexed: None, redriven: None };
     tracing::info!(?report, "maintenance ran");
     report
 }

@@ -12,7 +12,7 @@ use shared::index::{Bulk, Index};
 use shared::queue::{Header, Held, Taken};
 use shared::raw::RawObject;
 use shared::record::Record;
-use shared::rows::{DeadLetter, IndexState, NewRow, Receipt, StoreBatch};
+use shared::rows::{DeadLetter, ENTRY_STAGE, IndexState, KILLED_ITS_PROCESSORS, NewRow, Receipt, StoreBatch};
 use shared::timestamp;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -59,7 +59,7 @@ pub fn open(taken: Vec<Taken>) -> (Vec<Opened>, Vec<Lost>) {
 
 fn unpack(entry: &Taken) -> Result<(Header, Vec<u8>), (&'static str, String)> {
     if entry.held.deliveries >= BURY_AFTER {
-        return Err(("killed_its_processors", format!("{} processors died with it", entry.held.deliveries)));
+        return Err((KILLED_ITS_PROCESSORS, format!("{} processors died with it", entry.held.deliveries)));
     }
     let header = entry.header().map_err(|reason| ("unreadable_entry", reason))?;
     let lines = entry.lines(&header).map_err(|reason| ("unreadable_entry", reason))?;
@@ -74,7 +74,7 @@ fn bury(entry: Taken, code: &'static str, reason: String) -> Lost {
     let header = entry.header().ok();
     let (tenant, batch) = header.as_ref().map(|header| (header.tenant.clone(), header.batch)).unzip();
     let records = header.as_ref().map_or(1, |header| i32::try_from(header.accepted).unwrap_or(i32::MAX));
-    let letter = DeadLetter { id: entry.held.uuid(), tenant, batch, records, stage: "open", code: code.to_owned(), reason, bytes: entry.bytes() };
+    let letter = DeadLetter { id: entry.held.uuid(), tenant, batch, records, stage: ENTRY_STAGE, code: code.to_owned(), reason, bytes: entry.bytes() };
     Lost { held: entry.held, header, letter }
 }
 

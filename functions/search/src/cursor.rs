@@ -14,7 +14,7 @@ use shared::timestamp::{self, UnixMs};
 use uuid::Uuid;
 
 use crate::params::Filters;
-use crate::range::Range;
+use shared::range::Range;
 
 /// Raise it when the layout or the meaning of a field changes: old cursors are then refused, not misread.
 const VERSION: u8 = 1;

@@ -15,7 +15,6 @@ mod list;
 mod page;
 mod params;
 mod query;
-mod range;
 mod routes;
 mod search;
 

@@ -9,7 +9,7 @@ use shared::rows::Row;
 use shared::timestamp;
 
 use crate::params::Asked;
-use crate::range::Range;
+use shared::range::Range;
 
 /// Largest answer: Lambda carries 6 MB (its synchronous response quota), of which the event around the body takes some.
 const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;

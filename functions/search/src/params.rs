@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use crate::cursor::{self, Cursor};
 use crate::query::Query;
-use crate::range::Range;
+use shared::range::Range;
 
 /// Logs of a page where `limit` says nothing: two screens.
 const DEFAULT_LIMIT: usize = 50;

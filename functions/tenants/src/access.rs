@@ -39,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyInPath {
     }
 }
 
-async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
+pub(crate) async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     params.iter().find(|(param, _)| *param == name).map(|(_, value)| value.to_owned())
 }

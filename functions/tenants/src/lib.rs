@@ -4,6 +4,8 @@
 //! ring in Redis, before the answer: a key that was answered works, and one that was revoked has stopped, 5 s of other processes'
 //! caches aside. Where Redis does not take it, the answer is 503, and maintenance publishes what is recorded within a minute.
 //!
+//! Beside them the dead letters of the logs database: who may read, redrive and discard them is decided as for keys.
+//!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
 
 pub mod config;
@@ -14,8 +16,11 @@ mod create_key;
 mod create_tenant;
 mod delete_tenant;
 mod fields;
+mod letter_routes;
+mod letters;
 mod list_keys;
 mod list_tenants;
+mod paging;
 mod publish;
 mod revoke_key;
 mod routes;
@@ -39,7 +44,7 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct App {
     /// Tenants and keys.
     pub registry: Registry,
-    /// Where each tenant has a schema.
+    /// Where each tenant has a schema, and where dead letters are.
     pub rows: Rows,
     /// Where keys are looked up.
     pub ring: KeyRing,

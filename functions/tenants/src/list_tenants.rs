@@ -3,14 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use shared::error::{Error, Fault, Result};
+use shared::error::Result;
 use shared::ids::TenantId;
 use shared::tenants::{Registry, Tenant};
 
-/// Tenants on a page, where the caller does not say.
-const DEFAULT_LIMIT: usize = 100;
-/// Most tenants on a page.
-const MAX_LIMIT: usize = 1000;
+use crate::paging;
 
 /// Which tenants to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -33,9 +30,9 @@ pub(crate) struct TenantPage {
 }
 
 /// # Errors
-/// [`Error::Invalid`] for a limit out of range or a damaged cursor, or weather.
+/// [`shared::error::Error::Invalid`] for a limit out of range or a damaged cursor, or weather.
 pub(crate) async fn list(registry: &Registry, query: &TenantQuery) -> Result<TenantPage> {
-    let limit = limit(query.limit.as_deref())?;
+    let limit = paging::limit(query.limit.as_deref())?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut tenants = registry.tenants(after.as_ref(), one_more).await?;
@@ -45,38 +42,21 @@ pub(crate) async fn list(registry: &Registry, query: &TenantQuery) -> Result<Ten
     Ok(TenantPage { tenants, next_cursor })
 }
 
-fn limit(sent: Option<&str>) -> Result<usize> {
-    let Some(sent) = sent else { return Ok(DEFAULT_LIMIT) };
-    let limit = sent.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Error::invalid("limit", format!("must be a number from 1 to {MAX_LIMIT}")))
-}
-
 fn read_cursor(cursor: &str) -> Result<TenantId> {
     let id = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| TenantId::parse(std::str::from_utf8(&bytes).ok()?).ok());
-    id.ok_or_else(|| {
-        let detail = "this is no cursor of ours: send `next_cursor` as it came";
-        let fault = Fault { index: None, field: Some("cursor".to_owned()), code: "invalid_cursor".to_owned(), detail: detail.to_owned() };
-        Error::Invalid { code: "invalid_cursor", detail: detail.to_owned(), faults: vec![fault] }
-    })
+    id.ok_or_else(paging::invalid_cursor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::error::Error;
 
     #[test]
     fn a_cursor_is_an_id_or_damaged() {
         assert_eq!(read_cursor(&URL_SAFE_NO_PAD.encode("tenant_a")).ok().map(String::from).as_deref(), Some("tenant_a"));
         for damaged in ["", "x", "tenant_a!", &URL_SAFE_NO_PAD.encode("Tenant A"), &URL_SAFE_NO_PAD.encode([0xff, 0xfe])] {
             assert!(matches!(read_cursor(damaged), Err(Error::Invalid { code: "invalid_cursor", .. })), "{damaged}");
-        }
-    }
-
-    #[test]
-    fn a_limit_is_1_to_1000() {
-        assert_eq!((limit(None).ok(), limit(Some("1")).ok(), limit(Some("1000")).ok()), (Some(100), Some(1), Some(1000)));
-        for bad in ["0", "1001", "-1", "", "ten", "1.5"] {
-            assert!(limit(Some(bad)).is_err(), "{bad}");
         }
     }
 }

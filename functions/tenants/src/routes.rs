@@ -21,7 +21,7 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, delete_tenant, revoke_key};
+use crate::{App, delete_tenant, letter_routes, revoke_key};
 
 /// Create a tenant
 ///
@@ -172,6 +172,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_tenant, patch_tenant, delete_tenant))
         .routes(routes!(post_key, get_keys))
         .routes(routes!(delete_key))
+        .merge(letter_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

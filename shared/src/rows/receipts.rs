@@ -1,4 +1,4 @@
-//! Receipts: what became of each accepted request, readable as long as its logs are. And dead letters.
+//! Receipts: what became of each accepted request, readable as long as its logs are.
 
 use std::collections::HashSet;
 
@@ -65,27 +65,6 @@ pub struct PendingBatch {
     pub unpacked_bytes: i64,
 }
 
-/// A record, or a whole entry, that cannot be stored.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// The log's id, or a fresh one for an entry that could not be opened.
-    pub id: Uuid,
-    /// Whose it is, where that is known.
-    pub tenant: Option<TenantId>,
-    /// Its batch, where that is known.
-    pub batch: Option<BatchId>,
-    /// Records that it stands for: one, or all that its entry holds.
-    pub records: i32,
-    /// Where it failed, such as `open` or `parse`.
-    pub stage: &'static str,
-    /// A stable word.
-    pub code: String,
-    /// A sentence for people.
-    pub reason: String,
-    /// The record as sent, or the entry's bytes.
-    pub bytes: Vec<u8>,
-}
-
 pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sqlx::Result<HashSet<BatchId>> {
     // In id order, so that two who store the same batches wait for each other instead of locking each other out.
     let mut receipts: Vec<&Receipt> = batches.iter().map(|batch| &batch.receipt).collect();
@@ -121,34 +100,7 @@ pub(super) async fn insert(tx: &mut PgConnection, batches: &[&StoreBatch]) -> sq
     Ok(fresh.into_iter().filter_map(|id| BatchId::try_from(id).ok()).collect())
 }
 
-pub(super) async fn insert_dead(tx: &mut PgConnection, letters: &[&DeadLetter]) -> sqlx::Result<()> {
-    for letter in letters {
-        sqlx::query("insert into public.dead_letters (id, tenant, batch_id, records, stage, code, reason, bytes) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing")
-            .bind(letter.id)
-            .bind(letter.tenant.as_ref().map(TenantId::as_str))
-            .bind(letter.batch.map(BatchId::uuid))
-            .bind(letter.records)
-            .bind(letter.stage)
-            .bind(&letter.code)
-            .bind(&letter.reason)
-            .bind(&letter.bytes)
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(())
-}
-
 impl Rows {
-    /// Buries what belongs to no batch that could be read.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`].
-    pub async fn bury(&self, letters: &[&DeadLetter]) -> Result<()> {
-        let fail = failed(Engine::Rows, "burying a dead letter");
-        let mut connection = self.pool.acquire().await.map_err(&fail)?;
-        insert_dead(&mut connection, letters).await.map_err(&fail)
-    }
-
     /// The receipt of a tenant's batch, once it is stored.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use super::dead_letters::{self, DeadLetter};
 use super::partitions::ReceiptMonth;
-use super::receipts::{DeadLetter, Receipt};
+use super::receipts::Receipt;
 use super::{Rows, copy, on};
 use crate::error::{Engine, Error, Result};
 use crate::fault;
@@ -107,7 +108,7 @@ impl Rows {
         Err(Error::internal("storing rows", "a partition that was made is not there"))
     }
 
-    async fn ensure_partitions_for(&self, batches: &[&StoreBatch]) -> Result<()> {
+    pub(super) async fn ensure_partitions_for(&self, batches: &[&StoreBatch]) -> Result<()> {
         let needed: HashSet<(&TenantId, ReceiptMonth)> = batches.iter().map(|batch| (&batch.receipt.tenant, ReceiptMonth::of(batch.receipt.batch.unix_ms()))).collect();
         for (tenant, month) in needed {
             self.ensure_partition("public", "receipts", month).await?;
@@ -131,7 +132,7 @@ impl Rows {
             copy_rows(&mut tx, tenant, &rows).await?;
         }
         let dead: Vec<&DeadLetter> = new.iter().flat_map(|batch| &batch.dead).collect();
-        super::receipts::insert_dead(&mut tx, &dead).await?;
+        dead_letters::insert(&mut tx, &dead).await?;
         fault::point("rows.after_copy");
         tx.commit().await?;
         Ok(fresh)
@@ -173,15 +174,7 @@ pub(super) async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[
     if rows.is_empty() {
         return Ok(());
     }
-    let mut paths: Vec<&str> = rows.iter().map(|row| &*row.raw_path).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let register = on(
-        tenant,
-        "with fresh as (insert into {schema}.objects (path) select unnest($1::text[]) on conflict (path) do nothing returning id, path) \
-         select id, path from fresh union select id, path from {schema}.objects where path = any($1)",
-    );
-    let objects: BTreeMap<String, i64> = sqlx::query_as::<_, (i64, String)>(register).bind(&paths).fetch_all(&mut *tx).await?.into_iter().map(|(id, path)| (path, id)).collect();
+    let objects = register_objects(tx, tenant, rows).await?;
     let object = |row: &NewRow| objects.get(&*row.raw_path).copied().unwrap_or_default();
     let statement = format!("copy \"{tenant}\".log_rows ({}) from stdin (format binary)", copy::COLUMNS);
     let mut sink = tx.copy_in_raw(&statement).await?;
@@ -191,4 +184,17 @@ pub(super) async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[
         return Err(error);
     }
     sink.finish().await.map(drop)
+}
+
+/// The number of each raw object that rows name, made where it had none.
+pub(super) async fn register_objects(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<BTreeMap<String, i64>> {
+    let mut paths: Vec<&str> = rows.iter().map(|row| &*row.raw_path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let register = on(
+        tenant,
+        "with fresh as (insert into {schema}.objects (path) select unnest($1::text[]) on conflict (path) do nothing returning id, path) \
+         select id, path from fresh union select id, path from {schema}.objects where path = any($1)",
+    );
+    Ok(sqlx::query_as::<_, (i64, String)>(register).bind(&paths).fetch_all(tx).await?.into_iter().map(|(id, path)| (path, id)).collect())
 }

@@ -87,6 +87,12 @@ impl Fresh {
         self.app.queue.now_ms()
     }
 
+    /// The same hub with an object store that is not there.
+    pub(crate) async fn without_object_store(&self) -> App {
+        let env = self.env.clone().with("LOGGERHUB_S3_ENDPOINT", "http://127.0.0.1:1");
+        App::connect(&Settings::from_env(&env).expect("settings")).await.expect("settings that make sense")
+    }
+
     /// A tenant that works.
     pub(crate) async fn tenant(&self, id: &str) -> TenantId {
         let id = TenantId::parse(id).expect("an id");
@@ -126,27 +132,32 @@ impl Fresh {
             language: None,
             message: format!("log {n}"),
         };
-        let receipt = Receipt {
+        let receipt = Receipt { accepted: logs.into(), unpacked_bytes: i64::from(logs) * 500, stored: logs.into(), pending: logs.into(), ..self.receipt(tenant, batch) };
+        let batch_to_store = StoreBatch { receipt, rows: (0..logs).zip(&object.places).map(row).collect(), dead: Vec::new() };
+        self.app.rows.store(&[&batch_to_store]).await.expect("Postgres answers");
+        batch
+    }
+
+    /// The receipt of a batch that holds nothing yet.
+    pub(crate) fn receipt(&self, tenant: &TenantId, batch: BatchId) -> Receipt {
+        Receipt {
             batch,
             tenant: tenant.clone(),
             key_id: Uuid::nil(),
             class: DEFAULT_CLASS.to_owned(),
-            accepted: logs.into(),
+            accepted: 0,
             rejected: Vec::new(),
             wire_bytes: 1,
-            unpacked_bytes: i64::from(logs) * 500,
-            stored: logs.into(),
+            unpacked_bytes: 1,
+            stored: 0,
             dead: 0,
             indexed: 0,
-            pending: logs.into(),
+            pending: 0,
             refused: 0,
             not_wanted: 0,
             relaxed: false,
             stored_at: OffsetDateTime::now_utc(),
-        };
-        let batch_to_store = StoreBatch { receipt, rows: (0..logs).zip(&object.places).map(row).collect(), dead: Vec::new() };
-        self.app.rows.store(&[&batch_to_store]).await.expect("Postgres answers");
-        batch
+        }
     }
 
     /// The raw object of a batch.
@@ -160,6 +171,11 @@ impl Fresh {
         self.opensearch(Method::POST, &format!("{prefix}-*/_refresh")).await;
         let answer = self.opensearch(Method::GET, &format!("{prefix}-*/_count?q=tenant:{tenant}&routing={tenant}")).await;
         serde_json::from_str::<serde_json::Value>(&answer).expect("JSON")["count"].as_u64().expect("a number")
+    }
+
+    /// Rows of a tenant.
+    pub(crate) async fn rows(&self, tenant: &TenantId) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {tenant}.log_rows"))).fetch_one(&self.logs).await.expect("Postgres answers")
     }
 
     pub(crate) async fn opensearch(&self, method: Method, path: &str) -> String {

@@ -1,6 +1,7 @@
 //! Each step of maintenance against the real engines (`eval "$(scripts/engines env)"`), on names of its own.
 
 mod fresh;
+mod redrive;
 
 use std::time::Duration;
 
@@ -257,7 +258,7 @@ async fn a_run_does_everything_and_reports_it() {
         let report = run_all(&hub.app).await;
         assert_eq!(report.indexed.as_ref().map(|indexed| indexed.indexed), Some(20));
         assert_eq!(report.keys.map(|keys| keys.parts), Some(16));
-        assert!(report.partitions.is_some() && report.tenants.is_some() && report.consumers.is_some(), "{report:?}");
+        assert!(report.partitions.is_some() && report.tenants.is_some() && report.consumers.is_some() && report.redriven.is_some(), "{report:?}");
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! From when to when: RFC 3339 times, or times relative to now. Half-open: `from` belongs to the range, `to` does not.
 
+use crate::error::{Error, Result};
+use crate::timestamp::{self, TimestampError, UnixMs};
 use serde::{Serialize, Serializer};
-use shared::error::{Error, Result};
-use shared::timestamp::{self, TimestampError, UnixMs};
 
 /// The units of relative times, in milliseconds.
 const UNITS: [(char, i64); 5] = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000), ('w', 604_800_000)];
@@ -11,15 +11,15 @@ const NO_MOMENT: &str = "not a time: send RFC 3339, such as 2025-10-10T12:26:36Z
 
 /// A range of time, open where a side is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
-pub(crate) struct Range {
+pub struct Range {
     /// First moment, included.
     #[serde(serialize_with = "as_time")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub(crate) from: Option<UnixMs>,
+    pub from: Option<UnixMs>,
     /// Last moment, not included.
     #[serde(serialize_with = "as_time")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub(crate) to: Option<UnixMs>,
+    pub to: Option<UnixMs>,
 }
 
 impl Range {
@@ -27,7 +27,7 @@ impl Range {
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn parse(from: Option<&str>, to: Option<&str>, now: UnixMs) -> Result<Self> {
+    pub fn parse(from: Option<&str>, to: Option<&str>, now: UnixMs) -> Result<Self> {
         let side = |name, text: Option<&str>| text.map(|text| moment(text, now).map_err(|reason| Error::invalid(name, reason))).transpose();
         let range = Self { from: side("from", from)?, to: side("to", to)? };
         match (range.from, range.to) {

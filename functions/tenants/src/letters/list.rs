@@ -1,0 +1,82 @@
+//! Listing dead letters, newest first, page by page. A cursor is the id of a page's last letter.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use shared::auth::Read;
+use shared::error::Result;
+use shared::rows::{Buried, Rows};
+use uuid::Uuid;
+
+use super::{Letters, RedriveRequest};
+use crate::paging;
+
+/// Which letters to list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LetterQuery {
+    /// Only this tenant's. For operators.
+    tenant: Option<String>,
+    /// Only those that failed there, such as `parse`.
+    stage: Option<String>,
+    /// Only those that failed for this reason, such as `invalid_json`.
+    code: Option<String>,
+    /// Only those of this batch.
+    #[param(value_type = Option<Uuid>)]
+    batch_id: Option<String>,
+    /// Buried from this moment on: RFC 3339, `now`, or relative, such as `now-15m` (units s, m, h, d, w).
+    #[param(example = "now-15m")]
+    from: Option<String>,
+    /// Buried before this moment: as `from`.
+    #[param(example = "2025-10-10T12:26:36Z")]
+    to: Option<String>,
+    /// Letters wanted.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
+}
+
+/// A page of dead letters, newest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct LetterPage {
+    dead_letters: Vec<Buried>,
+    /// Brings the next page; `null` where there is none.
+    next_cursor: Option<String>,
+}
+
+/// # Errors
+/// [`shared::error::Error::Invalid`] naming the parameter, or weather.
+pub(crate) async fn list(rows: &Rows, letters: Letters<Read>, query: LetterQuery) -> Result<LetterPage> {
+    let LetterQuery { tenant, stage, code, batch_id, from, to, limit, cursor } = query;
+    let (tenant, filter) = RedriveRequest { tenant, stage, code, batch_id, from, to }.read()?;
+    let limit = paging::limit(limit.as_deref())?;
+    let before = cursor.as_deref().map(read_cursor).transpose()?;
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut found = rows.dead_letters(&letters.of_tenant(tenant)?, &filter, before, one_more).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
+    Ok(LetterPage { dead_letters: found, next_cursor })
+}
+
+fn read_cursor(cursor: &str) -> Result<Uuid> {
+    let id = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    id.ok_or_else(paging::invalid_cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::error::Error;
+
+    #[test]
+    fn a_cursor_is_an_id_or_damaged() {
+        let id = Uuid::now_v7();
+        assert_eq!(read_cursor(&URL_SAFE_NO_PAD.encode(id)).ok(), Some(id));
+        for damaged in ["", "x", &id.to_string(), &URL_SAFE_NO_PAD.encode("an id of more than sixteen bytes")] {
+            assert!(matches!(read_cursor(damaged), Err(Error::Invalid { code: "invalid_cursor", .. })), "{damaged}");
+        }
+    }
+}
