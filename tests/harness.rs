@@ -36,6 +36,8 @@ use tokio::sync::Semaphore;
 
 /// Worlds at once: each is a hub with some connections, and the engines share the machine with them.
 static WORLDS: Semaphore = Semaphore::const_new(6);
+/// Settings of a hub that takes requests and never drains: its linger is an hour.
+pub(crate) const NEVER_DRAINS: [(&str, &str); 1] = [("LOGGERHUB_LINGER_MS", "3600000")];
 /// How long work on blocking threads may take to end once its world has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);
 

@@ -1,5 +1,6 @@
 //! The stories, by what they are about.
 
+mod audit;
 mod batches;
 mod dead_letters;
 mod detail;
@@ -18,7 +19,9 @@ mod many_hubs;
 mod opensearch_down;
 mod poison;
 mod processor_dies;
+mod queue_command;
 mod queue_limits;
+mod rebuild;
 mod samples;
 mod searching;
 mod stopping;

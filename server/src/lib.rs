@@ -3,14 +3,18 @@
 //! The same routers and the same drain as on Lambda; what differs is who calls them. [`Hub::start`] mounts the routers on one
 //! port, drains the queue in a loop and does maintenance on its schedule; [`Hub::stop`] finishes what is in hand.
 
+pub mod audit;
 pub mod dead_letters;
 pub mod demo;
 pub mod documents;
+pub mod queue;
+pub mod rebuild;
 
 mod config;
 mod doors;
 mod health;
 mod hub;
+mod looking;
 mod schedule;
 
 pub use config::Settings;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, dead_letters, demo, documents};
+use loggerhub::{Hub, Settings, audit, dead_letters, demo, documents, queue, rebuild};
 use shared::settings::Env;
 
 /// Memory that was freed is given back. glibc keeps some for each thread: at 10,000 logs/s with OpenSearch away for 20 s its peak was
@@ -26,6 +26,12 @@ enum Command {
     Serve,
     /// Bring both databases and every tenant's schema to this version.
     Migrate,
+    /// Account for every accepted log in all stores; ends 1 if something is missing or doubled.
+    Audit(audit::Arguments),
+    /// Make a tenant's lost rows and documents again from raw; ends 1 if some are lacking still.
+    Rebuild(rebuild::Arguments),
+    /// Show what waits to be stored, how long it has, and who holds it.
+    Queue(queue::Arguments),
     /// List, show, redrive or discard what could not be stored, of all tenants.
     DeadLetters(dead_letters::Arguments),
     /// Make a demo tenant on a running server, send it the sample, and show what comes back.
@@ -43,7 +49,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // For a person: the sentence and its causes, never a backtrace.
         Err(error) => {
             eprintln!("loggerhub: {error:#}");
@@ -52,26 +58,30 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let env = Env::from_process();
     shared::telemetry::init(&env)?;
-    match command {
-        Command::Serve => serve(&env).await,
-        Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
-        Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,
-        Command::Demo(arguments) => demo::run(&arguments, &env).await,
-        Command::Openapi => print_line(&documents::openapi()?),
-        Command::Settings { env_example: true } => print_line(documents::env_example().trim_end()),
-        Command::Settings { env_example: false } => print_line(documents::settings_table().trim_end()),
-    }
-}
-
-async fn serve(env: &Env) -> anyhow::Result<()> {
-    let settings = Settings::from_env(env)?;
     if let Some(point) = env.optional("LOGGERHUB_ABORT_AT") {
         anyhow::ensure!(shared::fault::arm(&point), "LOGGERHUB_ABORT_AT is none of {}", shared::fault::POINTS.join(", "));
         tracing::warn!(point, "this process will end at a fault point");
     }
+    match command {
+        Command::Audit(arguments) => return Ok(audit::run(&arguments, &env).await),
+        Command::Rebuild(arguments) => return Ok(rebuild::run(&arguments, &env).await),
+        Command::Serve => serve(&env).await,
+        Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,
+        Command::Queue(arguments) => queue::run(&arguments, &env).await,
+        Command::Demo(arguments) => demo::run(&arguments, &env).await,
+        Command::Openapi => print_line(&documents::openapi()?),
+        Command::Settings { env_example: true } => print_line(documents::env_example().trim_end()),
+        Command::Settings { env_example: false } => print_line(documents::settings_table().trim_end()),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(env: &Env) -> anyhow::Result<()> {
+    let settings = Settings::from_env(env)?;
     let listen: std::net::SocketAddr = env.parsed("LOGGERHUB_LISTEN")?;
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: set LOGGERHUB_LISTEN to a free address"))?;
     let hub = Hub::start(&settings, listener).await?;

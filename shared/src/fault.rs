@@ -29,7 +29,7 @@ pub const POINTS: &[&str] = &[
     "redrive.after_index",
     "redrive.after_rows",
     "rebuild.after_rows",
-    "rebuild.after_bulk",
+    "rebuild.after_pending",
 ];
 
 static ARMED: OnceLock<&'static str> = OnceLock::new();

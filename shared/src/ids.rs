@@ -145,6 +145,12 @@ impl LogId {
         parse_v7(text).map(Self)
     }
 
+    /// Its position in the request, rejected ones counted.
+    #[must_use]
+    pub fn position(self) -> u16 {
+        u16::try_from(self.0.as_u128() & 0xffff).expect("16 bits")
+    }
+
     /// The batch that brought the log.
     #[must_use]
     pub fn batch(self) -> BatchId {

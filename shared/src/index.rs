@@ -4,6 +4,7 @@
 //! id; a second `create` is a conflict, which is success. The mapping is fixed (`index/template.json`): what it does not name is
 //! kept and not indexed. All JSON that OpenSearch speaks stays in this file and those beside it.
 
+mod audit;
 mod bulk;
 mod search;
 

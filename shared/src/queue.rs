@@ -16,11 +16,13 @@
 mod consume;
 mod durability;
 mod entry;
+mod inspect;
 mod layout;
 
 pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
 pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
+pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -143,6 +143,40 @@ impl RawObject {
     }
 }
 
+/// A frame of an object.
+#[derive(Debug)]
+pub struct Frame {
+    /// Its first byte.
+    pub offset: usize,
+    /// Its bytes.
+    pub length: usize,
+    /// What it holds: lines.
+    pub text: Vec<u8>,
+}
+
+/// The frames of an object that hold lines, in order; the manifest is left out.
+///
+/// # Errors
+/// [`Error::Internal`] for bytes that are no object of ours: then nothing comes after.
+pub fn frames(object: &[u8]) -> impl Iterator<Item = Result<Frame>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = object.get(at..).filter(|rest| !rest.is_empty())?;
+            let found = zstd::zstd_safe::find_frame_compressed_size(rest).ok().and_then(|length| Some((length, rest.get(..length)?)));
+            let Some((length, frame)) = found else {
+                at = object.len();
+                return Some(Err(Error::internal("reading a raw object", "it ends within a frame, or holds what is none")));
+            };
+            let offset = at;
+            at += length;
+            if !frame.starts_with(&SKIPPABLE_MAGIC.to_le_bytes()) {
+                return Some(read_frame(frame).map(|text| Frame { offset, length, text }));
+            }
+        }
+    })
+}
+
 /// The text of one frame.
 ///
 /// # Errors
@@ -192,10 +226,15 @@ mod tests {
         assert_ne!(object.places[2499], object.places[2500], "a frame never mixes tenants");
         let all = zstd::stream::decode_all(object.bytes.as_slice()).expect("zstd skips the manifest");
         assert_eq!(all.iter().filter(|b| **b == b'\n').count(), 2503);
+        let frames: Vec<Frame> = frames(&object.bytes).collect::<Result<_>>().expect("frames of ours");
+        assert_eq!(frames.iter().map(|frame| frame.text.as_slice()).collect::<Vec<_>>().concat(), all);
+        assert!(object.places.iter().all(|place| frames.iter().any(|frame| (frame.offset, frame.length) == (place.0 as usize, place.1 as usize))));
     }
 
     #[test]
     fn damaged_frames_are_errors() {
         assert!(read_frame(b"nothing of ours").is_err());
+        assert_eq!(frames(b"nothing of ours").filter(Result::is_err).count(), 1);
+        assert_eq!(frames(b"").count(), 0);
     }
 }

@@ -3,18 +3,22 @@
 //! A tenant's schema has its id as name. Statements name it in full; there is no `search_path`, so a pooled connection carries
 //! nothing from one tenant to the next. The text of a statement holds nothing but a [`TenantId`] and names made here.
 
+mod audit;
 mod copy;
 mod dead_letters;
 mod partitions;
 mod read;
+mod rebuild;
 mod receipts;
 mod redrive;
 mod refused;
 mod schema;
 mod store;
 
+pub use audit::{LetterMark, RowPlace};
 pub use dead_letters::{Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, LetterFilter, Reach, WholeLetter};
 pub use read::{ListQuery, Listed, PendingRow, Position, Row};
+pub use rebuild::ShortBatch;
 pub use receipts::{PendingBatch, Receipt};
 pub use redrive::{LetterKind, Restored};
 pub use refused::RefusedRow;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use super::{SOON, Seen, World, eventually};
@@ -20,7 +20,8 @@ impl World {
     pub(crate) async fn process(&self, changed: &[(&str, &str)]) -> Process {
         let listen = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").to_string();
         let log = std::env::temp_dir().join(format!("{}-{}.log", self.redis_key("hub").replace(':', "-"), listen.replace(':', "-")));
-        let (out, err) = (File::create(&log).expect("a file"), File::options().append(true).open(&log).expect("a file"));
+        let out = File::create(&log).expect("a file");
+        let err = out.try_clone().expect("a file");
         let mut command = Command::new(loggerhub());
         command.arg("serve").env_clear().envs(self.env.pairs()).env("LOGGERHUB_LISTEN", &listen).envs(changed.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("it can be run");
@@ -28,6 +29,20 @@ impl World {
         let look = async || -> Result<(), Seen> { self.anyone().at_url(&process.url).try_health().await };
         eventually(SOON, "the process serves", look).await;
         process
+    }
+}
+
+impl World {
+    /// Runs a command of the operator's with the world's settings, to its end.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(&[], arguments).await
+    }
+
+    /// As [`World::command`], with `changed` settings.
+    pub(crate) async fn command_with(&self, changed: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = Command::new(loggerhub());
+        command.args(arguments).env_clear().envs(self.env.pairs()).envs(changed.iter().copied()).stdin(Stdio::null());
+        tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it can be run")
     }
 }
 

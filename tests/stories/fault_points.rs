@@ -1,18 +1,17 @@
 //! A hub that ends at any point on the way of a log, as in a power cut: another finishes what it began, and each log is stored once.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::fault::POINTS;
 use shared::queue::LEFT_BEHIND_AFTER;
 
-use crate::harness::{Caller, NOWHERE, SOON, Sending, World, log_id, plain, sample, story_with};
+use crate::harness::{Caller, NEVER_DRAINS, NOWHERE, SOON, Sending, World, eventually, log_id, plain, sample, story, story_with};
 
 /// Left-behind entries are taken over after half a minute; then they are stored within seconds.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(LEFT_BEHIND_AFTER.as_secs() + 60);
-/// The first hub takes requests and never drains: its linger is an hour.
-const NEVER_DRAINS: [(&str, &str); 1] = [("LOGGERHUB_LINGER_MS", "3600000")];
 
 fn points_of<'a>(room: &'a str) -> impl Iterator<Item = &'static str> + 'a {
     POINTS.iter().copied().filter(move |point| point.starts_with(room))
@@ -109,5 +108,70 @@ fn making_up_for_the_index_may_break_off_at_any_point() {
         }
         let living = world.another_hub(&[]).await;
         accepted.is_stored_once(world, &acme.at(&living)).await;
+    });
+}
+
+/// Runs a command that must end at a fault point.
+async fn ends_at(world: &World, point: &str, arguments: &[&str]) {
+    let done = world.command_with(&[("LOGGERHUB_ABORT_AT", point)], arguments).await;
+    assert_eq!(done.status.signal(), Some(6), "SIGABRT at {point}: {done:?}");
+}
+
+#[test]
+fn a_redrive_may_break_off_at_any_point() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let mut batches = Vec::new();
+        for point in points_of("redrive.") {
+            let (batch, header) = acme.header_by_hand(|header| header["accepted"] = json!(2));
+            world.add_by_hand(&[("u", b"60"), ("h", &header), ("p", b"{\"message\":\"good\"}\n{\"message\":bad}\n")]).await;
+            eventually(SOON, "the good one is stored", async || if acme.get(&format!("/v1/batches/{batch}"), &[]).await.json()["stored"] == 1 { Ok(()) } else { Err("not yet") })
+                .await;
+            batches.push((point, batch));
+        }
+        world.until_queue_holds(0, SOON).await;
+        world.sql("update public.dead_letters set bytes = '{\"message\":\"mended\"}'").await;
+        // Whoever does maintenance would be quicker than who breaks off.
+        world.stop_hub().await;
+        for (point, batch) in &batches {
+            ends_at(world, point, &["dead-letters", "redrive", &log_id(batch, 1), "--now"]).await;
+        }
+        // What was taken up is due again a minute later: as if that were over.
+        world.sql("update public.dead_letters set redrive_at = now() where redrive_at is not null").await;
+        let living = world.another_hub(&[]).await;
+        for (_, batch) in &batches {
+            let look = async || {
+                let seen = acme.at(&living).batch(batch).await;
+                if seen["state"] == "indexed" && seen["stored"] == 2 && seen["dead"] == 0 { Ok(()) } else { Err(seen.to_string()) }
+            };
+            eventually(SOON, "what broke off is finished", look).await;
+        }
+        world.in_stores("acme").await.hold_exactly(&batches.iter().flat_map(|(_, batch)| (0..2).map(|n| log_id(batch, n))).collect::<Vec<_>>());
+        assert_eq!(world.dead_letters().await.values().sum::<i64>(), 0);
+    });
+}
+
+#[test]
+fn a_rebuild_may_break_off_at_any_point() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let mut accepted = Accepted::default();
+        for _ in 0..4 {
+            accepted.some(&acme).await;
+        }
+        accepted.is_stored_once(world, &acme).await;
+        world.until_queue_holds(0, SOON).await;
+        world.sql("delete from acme.log_rows").await;
+        let rebuild = ["rebuild", "--tenant", "acme", "--into", "both"];
+        ends_at(world, "rebuild.after_rows", &rebuild).await;
+        assert!(world.command(&["rebuild", "--tenant", "acme", "--into", "postgres"]).await.status.success());
+        for (batch, _) in &accepted.0 {
+            acme.wait_until(batch, "indexed", SOON).await;
+        }
+        let index = format!("{}-*", world.setting("LOGGERHUB_INDEX_PREFIX"));
+        world.opensearch(reqwest::Method::POST, &format!("{index}/_delete_by_query?refresh=true"), &json!({ "query": { "match_all": {} } })).await;
+        ends_at(world, "rebuild.after_pending", &rebuild).await;
+        assert!(world.command(&rebuild).await.status.success());
+        accepted.is_stored_once(world, &acme).await;
     });
 }

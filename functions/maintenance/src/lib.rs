@@ -6,10 +6,15 @@
 
 pub mod config;
 
+pub mod audit;
+
 mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
 mod keep_partitions;
+mod period;
+mod positions;
+mod rebuild;
 mod redrive;
 mod republish_keys;
 
@@ -29,6 +34,8 @@ pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
+pub use period::Period;
+pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 

@@ -147,7 +147,7 @@ fn pending_batch_of(row: &PgRow) -> sqlx::Result<PendingBatch> {
     })
 }
 
-fn receipt_of(row: &PgRow) -> sqlx::Result<Receipt> {
+pub(super) fn receipt_of(row: &PgRow) -> sqlx::Result<Receipt> {
     let decode = |e: crate::ids::IdError| sqlx::Error::Decode(Box::new(e));
     Ok(Receipt {
         batch: BatchId::try_from(row.try_get::<Uuid, _>("batch_id")?).map_err(decode)?,

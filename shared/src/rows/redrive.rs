@@ -135,7 +135,8 @@ async fn delete_letter(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     Ok(deleted.rows_affected() == 1)
 }
 
-async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
+/// Writes rows that are not there yet, and answers how many those were.
+pub(super) async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<u64> {
     let objects = register_objects(tx, tenant, rows).await?;
     macro_rules! column {
         ($of:expr) => {
@@ -158,7 +159,7 @@ async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow])
         .bind(column!(|row| row.message.as_str()))
         .execute(tx)
         .await
-        .map(drop)
+        .map(|done| done.rows_affected())
 }
 
 /// Moves what was dead to where it is now.

@@ -54,8 +54,13 @@ impl Rows {
         let fail = failed(Engine::Rows, "making a tenant's schema");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         lock(&mut tx, tenant).await.map_err(&fail)?;
+        // A schema that was lost since, by somebody's hand, is made from its beginning.
         let known: Option<(i32, bool)> =
-            sqlx::query_as("select version, dropped_at is not null from public.schemas where tenant = $1").bind(tenant.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
+            sqlx::query_as("select case when to_regnamespace(quote_ident(tenant)) is null then 0 else version end, dropped_at is not null from public.schemas where tenant = $1")
+                .bind(tenant.as_str())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(&fail)?;
         let (version, dropped) = known.unwrap_or_default();
         if dropped {
             return Err(Error::NotFound("tenant"));

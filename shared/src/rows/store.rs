@@ -34,6 +34,19 @@ pub enum IndexState {
     NotWanted = 3,
 }
 
+impl IndexState {
+    /// The state of a row's `index_state`; what is none counts as not there yet.
+    #[must_use]
+    pub fn from_number(number: i16) -> Self {
+        match number {
+            1 => Self::Indexed,
+            2 => Self::Refused,
+            3 => Self::NotWanted,
+            _ => Self::Pending,
+        }
+    }
+}
+
 /// A row to be written.
 #[derive(Debug, Clone)]
 pub struct NewRow {
