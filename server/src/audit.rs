@@ -55,18 +55,19 @@ async fn look(arguments: &Arguments, env: &Env) -> anyhow::Result<bool> {
     Ok(audit.is_clean())
 }
 
+/// What the table's columns are called.
+const COLUMNS: [&str; 10] = ["batches", "accepted", "rows", "documents", "raw", "doubles", "dead", "pending", "unindexed", "under way"];
+
 fn tell(out: &mut impl Write, audit: &Audit) -> std::io::Result<()> {
-    const COLUMNS: [&str; 10] = ["batches", "accepted", "rows", "documents", "raw", "raw doubles", "dead", "pending", "not indexed", "under way"];
-    write!(out, "{:24}", "tenant")?;
-    COLUMNS.iter().try_for_each(|name| write!(out, "{name:>13}"))?;
-    writeln!(out)?;
+    let width = audit.tenants.iter().map(|tenant| tenant.tenant.as_str().len()).max().unwrap_or_default().max(8);
+    line(out, width, "tenant", &COLUMNS)?;
     let mut all = [0; COLUMNS.len()];
     for tenant in &audit.tenants {
         let numbers = numbers(tenant);
         all.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
-        line(out, tenant.tenant.as_str(), numbers)?;
+        line(out, width, tenant.tenant.as_str(), &numbers)?;
     }
-    line(out, "all", all)?;
+    line(out, width, "all", &all)?;
     writeln!(out)?;
     for finding in audit.findings.iter().take(SHOWN) {
         writeln!(out, "{}", sentence(finding))?;
@@ -78,14 +79,14 @@ fn tell(out: &mut impl Write, audit: &Audit) -> std::io::Result<()> {
     }
 }
 
-fn numbers(tenant: &TenantAudit) -> [u64; 10] {
-    let not_indexed = tenant.refused + tenant.not_wanted;
-    [tenant.batches, tenant.accepted, tenant.rows, tenant.documents, tenant.raw_ids, tenant.raw_doubles, tenant.dead, tenant.pending, not_indexed, tenant.under_way]
+fn numbers(tenant: &TenantAudit) -> [u64; COLUMNS.len()] {
+    let unindexed = tenant.refused + tenant.not_wanted;
+    [tenant.batches, tenant.accepted, tenant.rows, tenant.documents, tenant.raw_ids, tenant.raw_doubles, tenant.dead, tenant.pending, unindexed, tenant.under_way]
 }
 
-fn line(out: &mut impl Write, name: &str, numbers: [u64; 10]) -> std::io::Result<()> {
-    write!(out, "{name:24}")?;
-    numbers.iter().try_for_each(|number| write!(out, "{number:>13}"))?;
+fn line<T: std::fmt::Display>(out: &mut impl Write, width: usize, name: &str, cells: &[T; COLUMNS.len()]) -> std::io::Result<()> {
+    write!(out, "{name:width$}")?;
+    cells.iter().try_for_each(|cell| write!(out, "{cell:>11}"))?;
     writeln!(out)
 }
 

@@ -75,7 +75,8 @@ fn tell(out: &mut impl Write, into: Into, rebuilt: &Rebuilt) -> std::io::Result<
         writeln!(out, "rows: {short_batches} batches lacked some; {rows_made} made, {rows_lacking} lacking still")?;
     }
     if !matches!(into, Into::Postgres) {
-        writeln!(out, "documents: {documents_lost} were lost; {to_index} were to be indexed with what else was pending, {pending} are pending still")?;
+        // Those of rows that were made just now are to be indexed, too.
+        writeln!(out, "documents: {documents_lost} were lost; {to_index} were to be indexed, {pending} are pending still")?;
     }
     match (rebuilt.is_whole(), rows_lacking) {
         (true, _) => writeln!(out, "all is there that receipts count"),
