@@ -4,7 +4,9 @@ mod baseline;
 mod data;
 mod drive;
 mod end_to_end;
+mod flood;
 mod outage;
+mod pace;
 mod server;
 mod verify;
 
@@ -35,6 +37,8 @@ enum Case {
     EndToEnd,
     /// A steady rate while OpenSearch is paused for a while; then every log is looked for.
     Outage(outage::Outage),
+    /// Fifty tenants, one of which sends a hundred times what all others send: how long the others wait.
+    Flood(flood::Flood),
 }
 
 #[tokio::main]
@@ -45,5 +49,6 @@ async fn main() -> anyhow::Result<()> {
     match arguments.case {
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
         Case::Outage(outage) => outage::run(&env, &events, outage).await,
+        Case::Flood(flood) => flood::run(&env, &events, flood).await,
     }
 }

@@ -1,24 +1,19 @@
 //! A steady rate while OpenSearch is paused for a while: nothing lost or doubled, and how soon and in how much memory it is made up for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use shared::ids::TenantId;
 use shared::settings::{Env, PostgresSettings};
 use sqlx::Connection;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::data::Event;
+use crate::pace::{self, Pace};
 use crate::server::Server;
 use crate::verify;
 
 /// Logs of one request, as an SDK that flushes often sends them.
 const PER_REQUEST: usize = 100;
-/// Requests under way at once; one that would be more waits, and the rate is then not held.
-const AT_ONCE: usize = 64;
 /// How long all may take to be made up for.
 const MADE_UP_WITHIN: Duration = Duration::from_secs(300);
 
@@ -45,16 +40,16 @@ pub(crate) async fn run(env: &Env, events: &[Event], outage: Outage) -> anyhow::
     let key = server.tenant(tenant.as_str()).await?;
     let began = Instant::now();
     let paused = tokio::spawn(pause_opensearch(outage));
-    let took = offer(&server.url, &key, events, outage).await?;
+    let took = pace::offer(&server.url, &[key], events, outage.pace()).await?;
     let offered_in = began.elapsed();
     let resumed = paused.await??;
-    let made_up = made_up(env, &tenant, outage.requests()).await?.saturating_duration_since(resumed);
+    let made_up = made_up(env, &tenant, outage.pace().requests()).await?.saturating_duration_since(resumed);
 
-    let logs = outage.requests() * PER_REQUEST;
+    let logs = outage.pace().requests() * PER_REQUEST;
     println!("{logs} logs offered in {:.1} s, requests of {PER_REQUEST}; OpenSearch paused for {} s", offered_in.as_secs_f64(), outage.pause_for);
     println!("| held, logs/s | 202 p50, ms | 202 p99, ms | slowest, ms | backlog gone after its return, s | peak memory of loggerhub, MiB |");
     println!("|---|---|---|---|---|---|");
-    let ms = |share: usize| took[(took.len() - 1) * share / 100].as_secs_f64() * 1000.0;
+    let ms = |share: usize| pace::share(&took, share).as_secs_f64() * 1000.0;
     println!("| {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {} |", crate::end_to_end::rate(logs, offered_in), ms(50), ms(99), ms(100), made_up.as_secs_f64(), server.peak_mib()?);
     let counts = verify::counts(env, &tenant).await?;
     println!("{} rows, {} documents, {} ids in raw ({} lines)", counts.rows, counts.documents, counts.raw_ids, counts.raw_lines);
@@ -65,42 +60,9 @@ pub(crate) async fn run(env: &Env, events: &[Event], outage: Outage) -> anyhow::
 }
 
 impl Outage {
-    fn requests(self) -> usize {
-        self.rate * self.seconds / PER_REQUEST
+    fn pace(self) -> Pace {
+        Pace { rate: self.rate, per_request: PER_REQUEST, seconds: self.seconds }
     }
-}
-
-/// Sends one request after the other at its time, whatever became of those before. Answers how long each took, shortest first.
-async fn offer(url: &str, key: &str, events: &[Event], outage: Outage) -> anyhow::Result<Vec<Duration>> {
-    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(AT_ONCE).build()?;
-    let (url, room) = (format!("{url}/v1/logs"), Arc::new(Semaphore::new(AT_ONCE)));
-    let every = Duration::from_secs(1) * u32::try_from(PER_REQUEST)? / u32::try_from(outage.rate)?;
-    let (began, mut sending, mut took) = (Instant::now(), JoinSet::new(), Vec::new());
-    for n in 0..outage.requests() {
-        tokio::time::sleep_until((began + every * u32::try_from(n)?).into()).await;
-        let room = Arc::clone(&room).acquire_owned().await?;
-        let from = n * PER_REQUEST % (events.len() - PER_REQUEST);
-        let request = http.post(&url).bearer_auth(key).header("content-type", "application/x-ndjson").body(events[from..from + PER_REQUEST].join("\n"));
-        sending.spawn(async move {
-            let began = Instant::now();
-            let answer = request.send().await?;
-            let status = answer.status();
-            let receipt: Value = answer.json().await?;
-            drop(room);
-            if status != reqwest::StatusCode::ACCEPTED || receipt["rejected"] != 0 {
-                bail!("{status}: {receipt}");
-            }
-            Ok(began.elapsed())
-        });
-        while let Some(done) = sending.try_join_next() {
-            took.push(done??);
-        }
-    }
-    while let Some(done) = sending.join_next().await {
-        took.push(done??);
-    }
-    took.sort_unstable();
-    Ok(took)
 }
 
 /// Stops OpenSearch's process as a long pause of its machine would, and lets it go on. Answers when it went on.

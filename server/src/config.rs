@@ -6,6 +6,8 @@ use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSetting
 /// Settings of the server.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Most connections of clients at once.
+    pub max_connections: usize,
     /// Redis.
     pub redis: RedisSettings,
     /// The queue and the linger.
@@ -27,6 +29,7 @@ impl Settings {
     /// [`SettingError`].
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
+            max_connections: env.parsed::<std::num::NonZeroUsize>("LOGGERHUB_MAX_CONNECTIONS")?.get(),
             redis: RedisSettings::from_env(env)?,
             queue: QueueSettings::from_env(env)?,
             control: PostgresSettings::control_from_env(env)?,

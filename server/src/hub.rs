@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Doors, Settings, health, schedule};
+use crate::{Doors, Settings, descriptors, health, listener, schedule};
 
 /// How long requests under way may take once the server stops.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(10);
@@ -47,7 +47,8 @@ impl Hub {
         }
         let (stop_requests, requests_told) = watch::channel(false);
         let (stop_work, work_told) = watch::channel(false);
-        let requests = tokio::spawn(serve(router(&doors), listener, requests_told));
+        let most = settings.max_connections.min(descriptors::ask_for_all());
+        let requests = tokio::spawn(listener::serve(router(&doors), listener, most, requests_told));
         let processor = doors.processor();
         let until = processor::Until::told(work_told.clone());
         let work = vec![
@@ -91,15 +92,6 @@ impl Hub {
 fn router(doors: &Doors) -> Router {
     let functions = ingest::router(doors.ingest()).merge(search::router(doors.search())).merge(tenants::router(doors.tenants()));
     shared::http::dress(functions.merge(health::router(doors.clone())))
-}
-
-async fn serve(router: Router, listener: TcpListener, mut told: watch::Receiver<bool>) {
-    let told = async move {
-        let _ = told.wait_for(|told| *told).await;
-    };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(told).await {
-        tracing::error!(cause = chain(&error), "the listener failed");
-    }
 }
 
 /// Waits for SIGINT or SIGTERM.

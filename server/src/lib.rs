@@ -11,9 +11,11 @@ pub mod queue;
 pub mod rebuild;
 
 mod config;
+mod descriptors;
 mod doors;
 mod health;
 mod hub;
+mod listener;
 mod looking;
 mod schedule;
 

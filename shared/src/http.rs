@@ -91,6 +91,14 @@ fn is_bare_error(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && !own
 }
 
+/// Reads the query of a URL, what follows its `?`.
+///
+/// # Errors
+/// [`Error::Invalid`] naming what cannot be read.
+pub fn read_params<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
+    serde_html_form::from_str(query).map_err(|e| unreadable("the query", &e))
+}
+
 /// The query parameters, read into `T`. Parameters may repeat; one that is not known is refused rather than ignored, where
 /// `T` says `deny_unknown_fields`.
 #[derive(Debug)]
@@ -99,7 +107,7 @@ pub struct Params<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        serde_html_form::from_str(parts.uri.query().unwrap_or_default()).map(Self).map_err(|e| unreadable("the query", &e))
+        read_params(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 

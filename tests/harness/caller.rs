@@ -6,6 +6,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{Body, Method, Url};
 use serde_json::{Value, json};
 
+use super::world::http_client;
 use super::{Answer, Encoding, Running, SOON, Seen, eventually};
 
 /// Who calls, and where.
@@ -62,6 +63,11 @@ impl Caller {
     /// Somebody without any credential.
     pub(crate) fn anyone(http: reqwest::Client, url: &str) -> Self {
         Self { http, url: url.to_owned(), credential: None, tenant: String::new(), key: String::new(), key_id: String::new() }
+    }
+
+    /// The same somebody, on a connection that is not open yet.
+    pub(crate) fn on_a_fresh_connection(&self) -> Self {
+        Self { http: http_client(), ..self.clone() }
     }
 
     /// The same somebody with `Authorization: Bearer`.

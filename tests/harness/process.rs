@@ -51,6 +51,13 @@ impl Process {
         &self.url
     }
 
+    /// The most memory that it has had, in MiB (`VmHWM`, proc(5)).
+    pub(crate) fn peak_memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
         let mut seen = None;

@@ -69,10 +69,16 @@ impl World {
     async fn document_ids(&self, tenant: &str) -> Vec<String> {
         let prefix = self.setting("LOGGERHUB_INDEX_PREFIX");
         self.opensearch(reqwest::Method::POST, &format!("{prefix}-*/_refresh"), &json!({})).await;
-        let query = json!({ "size": 10_000, "_source": false, "query": { "term": { "tenant": tenant } } });
-        let found = self.opensearch(reqwest::Method::POST, &format!("{prefix}-*/_search"), &query).await;
-        let hits = found["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut ids: Vec<String> = hits.iter().filter_map(|hit| hit["_id"].as_str().map(str::to_owned)).collect();
+        // A page holds 10,000 at most (`index.max_result_window`).
+        let mut query = json!({ "size": 10_000, "_source": false, "query": { "term": { "tenant": tenant } }, "sort": ["id"] });
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let found = self.opensearch(reqwest::Method::POST, &format!("{prefix}-*/_search?allow_no_indices=true"), &query).await;
+            let hits = found["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
+            ids.extend(hits.iter().filter_map(|hit| hit["_id"].as_str().map(str::to_owned)));
+            let Some(last) = hits.last() else { break };
+            query["search_after"] = last["sort"].clone();
+        }
         ids.sort_unstable();
         ids
     }

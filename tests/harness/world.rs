@@ -68,7 +68,7 @@ impl World {
         // As on every day but the first: the indices are there before the hub is. One that is being made does not answer searches yet.
         maintenance::keep_partitions(&doors.maintenance()).await.expect("the engines answer");
         let hub = Running::start(&with(&env, changed)).await;
-        let http = reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build().expect("an HTTP client");
+        let http = http_client();
         Self { env, http, name: name.clone(), url: hub.url.clone(), doors, hubs: Mutex::new(vec![hub]) }
     }
 
@@ -136,4 +136,9 @@ async fn create_database(engines: &Env, setting: &'static str, database: String)
 
 fn with(env: &Env, changed: &[(&str, &str)]) -> Env {
     changed.iter().fold(env.clone(), |env, (name, value)| env.with(name, *value))
+}
+
+/// A client with connections of its own.
+pub(super) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build().expect("an HTTP client")
 }

@@ -94,6 +94,8 @@ fn an_idempotency_key_that_makes_no_sense_is_refused() {
             let answer = acme.send(Sending::json(&plain("m")).idempotency_key(key)).await;
             assert_eq!(answer.fault(422, "invalid_parameter").0, "Idempotency-Key", "{key}");
         }
+        let two = Sending::json(&plain("m")).idempotency_key("one").idempotency_key("another");
+        assert_eq!(acme.send(two).await.fault(422, "invalid_parameter").0, "Idempotency-Key");
         for key in ["k", &"k".repeat(255), "with space and ~!@#$%^&*()"] {
             acme.send(Sending::json(&plain("m")).idempotency_key(key)).await.ok(202);
         }

@@ -24,7 +24,11 @@ impl IdempotencyKey {
     /// # Errors
     /// [`Error::Invalid`] for one that is empty, too long, or holds more than visible ASCII.
     pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Self>> {
-        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+        let mut sent = headers.get_all("idempotency-key").iter();
+        let Some(value) = sent.next() else { return Ok(None) };
+        if sent.next().is_some() {
+            return Err(Error::invalid("Idempotency-Key", "one is taken, and more were sent"));
+        }
         let sensible = |text: &&str| (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
         let text = value.to_str().ok().filter(sensible);
         text.map(|text| Some(Self(text.to_owned()))).ok_or_else(|| Error::invalid("Idempotency-Key", "1 to 255 visible ASCII characters are taken"))
@@ -32,11 +36,11 @@ impl IdempotencyKey {
 }
 
 /// A request whose records were checked.
-struct Checked {
+pub(crate) struct Checked {
     lines: usize,
-    payload: Payload,
-    accepted: u32,
-    rejected: Vec<Fault>,
+    pub(crate) payload: Payload,
+    pub(crate) accepted: u32,
+    pub(crate) rejected: Vec<Fault>,
     wire_bytes: usize,
     /// SHA-256 of the unpacked body, where the request has an `Idempotency-Key`.
     body_hash: Option<String>,
@@ -60,7 +64,7 @@ pub(crate) async fn accept(app: &App, grant: &Grant, received: Received, key: Op
     Ok(Accepted { batch_id: batch, accepted: checked.accepted, rejected, errors: checked.rejected, durability: Kept::of(app.queue.is_relaxed()) })
 }
 
-fn check(received: Received, tenant: &TenantId, hashed: bool) -> Result<Checked> {
+pub(crate) fn check(received: Received, tenant: &TenantId, hashed: bool) -> Result<Checked> {
     let (wire_bytes, ndjson) = (received.wire_bytes(), received.ndjson);
     let (body, lease) = received.unpack()?;
     let split = split::split(&body, ndjson)?;

@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that bodies may hold at once, on the wire and unpacked. Splitting and packing hold about as much again for a moment.
 const IN_FLIGHT: usize = 96 * 1024 * 1024;
-/// Bytes of one permit: permits are taken in such steps.
-const STEP: usize = 64 * 1024;
+/// Bytes of one permit: permits are taken in such steps. Small, so that a thousand bodies that hardly begin do not hold all there is.
+const STEP: usize = 4 * 1024;
 /// How long a request waits for others to finish.
 const PATIENCE: Duration = Duration::from_secs(1);
 

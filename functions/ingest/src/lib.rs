@@ -5,6 +5,8 @@
 //! queue, on disk. A bad record costs itself, with a reason, and never its neighbours.
 
 pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzz;
 
 mod accept;
 mod body;

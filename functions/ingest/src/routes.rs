@@ -48,7 +48,7 @@ pub(crate) struct Accepted {
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
     responses(
         (status = 202, description = "Taken, and on disk", body = Accepted),
-        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_encoding`, `empty_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_utf8`, `invalid_encoding`, `empty_body`, `broken_off`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No valid key", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`missing_scope` or `tenant_suspended`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),

@@ -255,7 +255,8 @@ async fn park(app: &App, held: &[Held]) {
 async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
     let letter = &one.letter;
     let letters = [letter];
-    tracing::error!(stage = letter.stage, code = letter.code, reason = letter.reason, tenant = letter.tenant.as_ref().map(TenantId::as_str), "burying an entry");
+    // The reason may quote what the entry holds, and is kept with it alone.
+    tracing::error!(letter = %letter.id, stage = letter.stage, code = letter.code, tenant = letter.tenant.as_ref().map(TenantId::as_str), "burying an entry");
     fault::point("processor.before_bury");
     let written = match one.receipt() {
         Some(receipt) => {

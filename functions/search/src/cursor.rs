@@ -41,15 +41,14 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The cursor as text, good for these filters only.
     pub(crate) fn encode(&self, filters: &Filters) -> String {
-        let mut bytes = Vec::with_capacity(BODY + TAG);
+        let mut bytes = Vec::with_capacity(BODY);
         bytes.push(VERSION);
         bytes.extend(self.received_up_to.to_be_bytes());
         for at in [self.range.from.unwrap_or(OPEN), self.range.to.unwrap_or(OPEN), self.after.0] {
             bytes.extend(at.to_be_bytes());
         }
         bytes.extend(self.after.1.uuid().as_bytes());
-        bytes.extend(tag(&bytes, filters));
-        URL_SAFE_NO_PAD.encode(bytes)
+        tagged(&bytes, filters)
     }
 
     /// Reads a cursor that was given out for these filters.
@@ -74,6 +73,11 @@ impl Cursor {
         let after = (words.next().filter(|at| is_time(*at))?, LogId::try_from(Uuid::from_slice(id).ok()?).ok()?);
         Some(Self { received_up_to, range, after })
     }
+}
+
+/// The text of a cursor's bytes.
+pub(crate) fn tagged(body: &[u8], filters: &Filters) -> String {
+    URL_SAFE_NO_PAD.encode([body, &tag(body, filters)].concat())
 }
 
 fn is_time(at: UnixMs) -> bool {

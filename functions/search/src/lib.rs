@@ -6,6 +6,8 @@
 //! one fixes which logs belong to the list, by when they were received, and its cursor carries that on. Nothing here writes.
 
 pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzz;
 
 mod batch;
 mod cursor;

@@ -37,6 +37,12 @@ const fn with_default(name: &'static str, default: &'static str, used_by: &'stat
 /// Every setting, in the order in which a newcomer meets them.
 pub const VARIABLES: &[Variable] = &[
     with_default("LOGGERHUB_LISTEN", "127.0.0.1:8080", "server", "Address and port that `loggerhub serve` listens on."),
+    with_default(
+        "LOGGERHUB_MAX_CONNECTIONS",
+        "2048",
+        "server",
+        "Most connections at once; with all of them taken, the one that was idle the longest makes room. Fewer where the system gives fewer file descriptors.",
+    ),
     required(
         "LOGGERHUB_OPERATOR_TOKEN",
         "tenants, server",
