@@ -15,6 +15,7 @@ mod ingest_refusals;
 mod ingest_shapes;
 mod isolation;
 mod keys_and_scopes;
+mod leases;
 mod listing;
 mod many_hubs;
 mod opensearch_busy;

@@ -11,6 +11,8 @@ use shared::record::Record;
 
 use crate::data::Event;
 
+/// How long one request may take.
+const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Documents of one `_bulk`, and requests side by side: some 7 MB each, as many as there are cores.
 const DOCUMENTS: usize = 5000;
 const SIDE_BY_SIDE: usize = 2;
@@ -34,7 +36,7 @@ pub(crate) async fn bulk(index: &Index, events: &[Event], round: usize) -> anyho
     }
     index.ensure(&name).await?;
     let began = Instant::now();
-    let outcomes: Vec<_> = futures::stream::iter(bulks).map(|bulk| index.bulk(bulk)).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let outcomes: Vec<_> = futures::stream::iter(bulks).map(|bulk| index.bulk(bulk, BULK_TIMEOUT)).buffer_unordered(SIDE_BY_SIDE).collect().await;
     let took = began.elapsed();
     for outcome in outcomes {
         if outcome?.iter().any(|outcome| *outcome != Outcome::Indexed) {

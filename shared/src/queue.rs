@@ -8,8 +8,9 @@
 //! | `{pN}:idem:TENANT:HASH` | hash of the unpacked body and batch id of a request with an `Idempotency-Key` |
 //! | `{pN}:idem-bytes` | hash: bytes of the keys that are remembered, by the hour (since 1970) in which they came |
 //! | `{pN}:bell` | set while a processor is awake, or has been called |
+//! | `{p0}:lease:WORK` | who does a kind of maintenance alone just now |
 //!
-//! Every change is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget` beside this file.
+//! Every change is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease` beside this file.
 //! All that belongs to a partition carries its hash tag, so that a Redis cluster can hold it. What is handed over here is a
 //! promise: an entry leaves the queue by [`Queue::ack`] only.
 
@@ -18,6 +19,7 @@ mod durability;
 mod entry;
 mod inspect;
 mod layout;
+mod lease;
 
 pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
 pub use durability::{Kept, NotDurable};
@@ -108,6 +110,7 @@ struct Scripts {
     ack: Script,
     leave: Script,
     forget: Script,
+    lease: Script,
 }
 
 impl Queue {
@@ -128,6 +131,7 @@ impl Queue {
             ack: Script::new(include_str!("queue/ack.lua")),
             leave: Script::new(include_str!("queue/leave.lua")),
             forget: Script::new(include_str!("queue/forget.lua")),
+            lease: Script::new(include_str!("queue/lease.lua")),
         };
         Self { redis, caps: Caps::default(), durability: Durability::Fsync, durable_until: Arc::default(), scripts: Arc::new(scripts), clock_offset: Arc::default() }
     }

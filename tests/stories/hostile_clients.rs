@@ -11,6 +11,8 @@ use crate::harness::{Caller, SOON, Sending, numbered, plain, story, story_with};
 /// What one hub may need while it is molested: the bodies in flight (96 MiB and about as much again), what is read ahead of each
 /// connection, and itself (docs/guarantees.md).
 const MEMORY_MIB: u64 = 256;
+/// A head that goes on for so many bytes has no end.
+const ENDLESS: usize = 4 * 1024 * 1024;
 /// How long an honest client may wait meanwhile.
 const PROMPT: Duration = Duration::from_secs(2);
 
@@ -101,13 +103,14 @@ fn a_head_without_end_and_a_client_that_never_reads_are_cut_off() {
         let endless = async || {
             let mut stream = having_sent(&acme, "GET /v1/logs HTTP/1.1\r\n").await;
             let mut sent = 0;
-            while sent < 4 * 1024 * 1024 && stream.write_all(format!("x-{sent}: {}\r\n", "y".repeat(4000)).as_bytes()).await.is_ok() {
+            while sent < ENDLESS && stream.write_all(format!("x-{sent}: {}\r\n", "y".repeat(4000)).as_bytes()).await.is_ok() {
                 sent += 4000;
             }
-            sent
+            // The kernel may have taken all of it: what counts is that the hub does not wait for the rest.
+            let mut answer = Vec::new();
+            let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it is closed");
         };
-        let sent = join_all((0..50).map(|_| endless())).await;
-        assert!(sent.iter().all(|sent| *sent < 4 * 1024 * 1024), "every one was cut off: {sent:?}");
+        join_all((0..50).map(|_| endless())).await;
         let ask = format!("GET /openapi.json HTTP/1.1\r\nHost: hub\r\n\r\n").repeat(200);
         let deaf = join_all((0..20).map(|_| having_sent(&acme, &ask))).await;
         let slowest = honest_requests(&acme).await;

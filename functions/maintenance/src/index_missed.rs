@@ -24,6 +24,7 @@ use shared::rows::{IndexState, PendingBatch};
 use self::documents::{Filled, Missed};
 use self::records::Frame;
 use crate::App;
+use crate::alone::alone;
 
 /// Groups in work at the same time: while one waits for a store, another is packed.
 const GROUPS_AT_ONCE: usize = 2;
@@ -31,6 +32,9 @@ const GROUPS_AT_ONCE: usize = 2;
 const TENANTS_AT_ONCE: usize = 4;
 /// Frames of a group that are fetched at the same time.
 const FRAMES_AT_ONCE: usize = 16;
+
+/// How long one request may take. Nobody waits, and one that is given up goes on in OpenSearch, so that the next is slower still.
+const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a run did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub struct Indexed {
     pub broken: usize,
     /// The engine whose trouble ended the run.
     pub stopped_by: Option<Engine>,
+    /// Nothing was done, because another process is at it.
+    pub elsewhere: bool,
 }
 
 impl Indexed {
@@ -69,11 +75,16 @@ impl Indexed {
 /// Indices that took nothing in this run: closed, blocked or full. What belongs there is left for the next run.
 type Refusing = Mutex<HashSet<String>>;
 
-/// Indexes what was missed, oldest first, and takes up nothing new once `budget` is over.
+/// Indexes what was missed, oldest first, and takes up nothing new once `budget` is over. One process does at a time.
 ///
 /// # Errors
 /// Only our own mistakes; weather ends the run, and the report names the engine.
 pub async fn index_missed(app: &App, budget: Duration) -> Result<Indexed> {
+    let done = alone(&app.queue, "index_missed", work(app, budget)).await;
+    done.unwrap_or_else(|| Ok(Indexed { elsewhere: true, ..Indexed::default() }))
+}
+
+async fn work(app: &App, budget: Duration) -> Result<Indexed> {
     let until = Instant::now() + budget;
     let refusing = Refusing::default();
     let groups = groups::missed(&app.rows).try_take_while(|_| std::future::ready(Ok(Instant::now() < until)));
@@ -159,7 +170,7 @@ async fn records_of(app: &App, frames: Vec<Frame>, done: &mut Indexed) -> Result
 /// Sends one bulk, and settles what became of its documents.
 async fn send(app: &App, filled: Filled, refusing: &Refusing, done: &mut Indexed) -> Result<()> {
     fault::point("maintenance.before_bulk");
-    let outcomes = app.index.bulk(filled.bulk).await?;
+    let outcomes = app.index.bulk(filled.bulk, BULK_TIMEOUT).await?;
     fault::point("maintenance.after_bulk");
     let mut took: BTreeMap<Arc<str>, bool> = BTreeMap::new();
     let mut settled: BTreeMap<Arc<TenantId>, Vec<(LogId, IndexState)>> = BTreeMap::new();

@@ -8,6 +8,7 @@ pub mod config;
 
 pub mod audit;
 
+mod alone;
 mod finish_tenants;
 mod forget_consumers;
 mod index_missed;

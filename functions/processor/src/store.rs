@@ -19,6 +19,9 @@ use crate::prepare::Prepared;
 /// First and longest pause of a tenant whose rows cannot be written: doubled each time, so that one that stays broken costs little.
 const PARKED_FOR: (Duration, Duration) = (shared::queue::LEFT_BEHIND_AFTER, Duration::from_secs(600));
 
+/// How long the index may take for a drain, before its documents count as pending.
+const BULK_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Tenants whose rows cannot be written just now, for a reason of their own: a schema that is not there, or is damaged.
 #[derive(Debug, Clone, Default)]
 pub struct Parked(Arc<Mutex<HashMap<TenantId, Pause>>>);
@@ -64,11 +67,19 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<S
             return Vec::new();
         }
         fault::point("processor.before_index");
-        let outcomes = app.index.bulk(bulk).await.unwrap_or_else(|error| {
+        let outcomes = match app.index.bulk(bulk, BULK_TIMEOUT).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                tracing::warn!(cause = chain(&error), "the index missed a drain; maintenance will see to it");
+                Vec::new()
+            }
+        };
+        // One that takes nothing is in no better state than one that does not answer.
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Pending) {
             app.breaker.trip();
-            tracing::warn!(cause = chain(&error), "the index missed a drain; maintenance will see to it");
-            Vec::new()
-        });
+        } else {
+            app.breaker.mend();
+        }
         fault::point("processor.after_index");
         outcomes
     };

@@ -12,8 +12,6 @@ use crate::document::Document;
 use crate::error::{Engine, Error, Result};
 use crate::ids::{LogId, TenantId};
 
-/// How long one request may take before its documents count as pending.
-const BULK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Errors that say what a document is, not how OpenSearch does: a retry would end the same. Only these: much else that it answers
 /// with 400 or 403 is weather (a closed index, a blocked one, a reached limit of shards).
 const POISON: [&str; 3] = ["mapper_parsing_exception", "document_parsing_exception", "strict_dynamic_mapping_exception"];
@@ -79,11 +77,12 @@ impl Bulk {
 }
 
 impl Index {
-    /// Writes documents, each of which is created once. Answers an outcome for each, in the order added.
+    /// Writes documents, each of which is created once. Answers an outcome for each, in the order added, or gives up after `timeout`:
+    /// OpenSearch may go on with it.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: some may be there; doing it again does no harm.
-    pub async fn bulk(&self, bulk: Bulk) -> Result<Vec<Outcome>> {
+    pub async fn bulk(&self, bulk: Bulk, timeout: Duration) -> Result<Vec<Outcome>> {
         if bulk.is_empty() {
             return Ok(Vec::new());
         }
@@ -92,7 +91,7 @@ impl Index {
         }
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))]);
         let wanted = [("filter_path", "items.create.status,items.create.error.type")];
-        let answer: Answer = self.send(Method::Post, "_bulk", headers, &wanted, Some(Bytes::from(bulk.bytes)), BULK_TIMEOUT).await?;
+        let answer: Answer = self.send(Method::Post, "_bulk", headers, &wanted, Some(Bytes::from(bulk.bytes)), timeout).await?;
         if answer.items.len() != bulk.ids.len() {
             return Err(Error::unavailable(Engine::OpenSearch, format!("{} documents were sent, {} answered", bulk.ids.len(), answer.items.len())));
         }

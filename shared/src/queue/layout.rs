@@ -39,6 +39,10 @@ impl Partition {
         format!("{}bell", self.0)
     }
 
+    pub(super) fn lease(&self, work: &str) -> String {
+        format!("{}lease:{work}", self.0)
+    }
+
     pub(super) fn under_way(&self, tenant: &str) -> String {
         format!("{}underway:{tenant}", self.0)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use shared::error::{Result, chain};
@@ -10,6 +11,9 @@ use shared::index::{Bulk, Outcome};
 use shared::rows::{IndexState, StoreBatch};
 
 use crate::App;
+
+/// How long the index may take for a letter, before its documents count as pending.
+const BULK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Puts the raw object, which must be there before its rows.
 ///
@@ -29,7 +33,7 @@ pub(super) async fn documents(app: &App, bulk: Bulk) -> HashMap<LogId, Outcome> 
         return HashMap::new();
     }
     let ids = bulk.ids().to_vec();
-    let outcomes = app.index.bulk(bulk).await.unwrap_or_else(|error| {
+    let outcomes = app.index.bulk(bulk, BULK_TIMEOUT).await.unwrap_or_else(|error| {
         tracing::warn!(cause = chain(&error), "the index missed a redriven letter; it is made up for");
         Vec::new()
     });
