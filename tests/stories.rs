@@ -18,6 +18,7 @@ mod keys_and_scopes;
 mod leases;
 mod listing;
 mod many_hubs;
+mod measuring;
 mod opensearch_busy;
 mod opensearch_down;
 mod poison;

@@ -1,5 +1,5 @@
 """Compares the routes of docs/openapi.json (which is printed from the routers), of template.yaml and of the table of `cargo lambda
-watch`: routes.py OPENAPI TEMPLATE <cargo's metadata. Needs the Python of cfn-lint, which reads templates with their short forms.
+watch`: routes.py OPENAPI TEMPLATE <cargo's metadata. Routes that only operators may use must not be on the public gateway. Needs the Python of cfn-lint, which reads templates with their short forms.
 """
 
 import json
@@ -14,14 +14,24 @@ def openapi_routes(path):
     return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
 
+def operator_routes(path):
+    with open(path, encoding="utf-8") as file:
+        paths = json.load(file)["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method, route in methods.items() if route["security"] == [{"operator": []}]}
+
+
 def template_routes(path):
-    routes = {}
+    """Each route's function, and the routes of the public gateway."""
+    routes, public = {}, set()
     for resource in cfn_yaml.load(path)["Resources"].values():
         for event in resource["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 http = event["Properties"]
-                routes[f"{http['Method']} {http['Path']}"] = resource["Metadata"]["BuildProperties"]["Binary"]
-    return routes
+                route = f"{http['Method']} {http['Path']}"
+                routes[route] = resource["Metadata"]["BuildProperties"]["Binary"]
+                if http["ApiId"] == {"Ref": "Api"}:
+                    public.add(route)
+    return routes, public
 
 
 def watch_routes(metadata, known):
@@ -36,7 +46,7 @@ def watch_routes(metadata, known):
 
 
 routers = openapi_routes(sys.argv[1])
-template = template_routes(sys.argv[2])
+template, public = template_routes(sys.argv[2])
 watch = watch_routes(json.load(sys.stdin), routers)
 wrong = 0
 for route in sorted(routers | template.keys() | watch.keys()):
@@ -44,4 +54,8 @@ for route in sorted(routers | template.keys() | watch.keys()):
     if not all(there.values()) or template[route] != watch[route]:
         wrong += 1
         print(f"{route}: " + ", ".join(f"{where}: {what or 'no'}" for where, what in there.items()).replace(": True", ": yes"), file=sys.stderr)
+for route in sorted(routers & template.keys()):
+    if (route in public) == (route in operator_routes(sys.argv[1])):
+        wrong += 1
+        print(f"{route}: " + ("is for operators only, and on the public gateway" if route in public else "is not on the public gateway"), file=sys.stderr)
 sys.exit(1 if wrong else 0)

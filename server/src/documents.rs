@@ -20,7 +20,7 @@ pub fn openapi() -> Result<String, serde_json::Error> {
     let bearer = |text: &str| SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build());
     components.add_security_scheme("api_key", bearer("An API key, `lh_...`: what it may do depends on its scopes"));
     components.add_security_scheme("api_key_header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
-    components.add_security_scheme("operator", bearer("The value of LOGGERHUB_OPERATOR_TOKEN"));
+    components.add_security_scheme("operator", bearer("The value of LOGGERHUB_OPERATOR_TOKEN; or in the header X-Operator-Token, where Authorization holds something else"));
     all.to_pretty_json()
 }
 

@@ -1,6 +1,9 @@
 //! What we say of ourselves: JSON log lines on standard error, and metrics for Prometheus.
 //!
+//! On Lambda, where nobody scrapes, metrics are log lines too: [`Embedded`].
 //! Neither ever holds a key or a record's text. A failure is logged once, where it is handled.
+
+mod embedded;
 
 use std::sync::OnceLock;
 
@@ -8,6 +11,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{Env, SettingError};
+
+pub use embedded::Embedded;
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 

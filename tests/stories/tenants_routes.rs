@@ -18,6 +18,8 @@ fn only_the_operators_token_opens_the_operators_doors() {
             ("more than the token", world.anyone().bearing(&format!("{token}x"))),
             ("the token in capitals", world.anyone().bearing(&token.to_uppercase())),
             ("the token in the other header", world.anyone().with_credential("x-api-key", &token)),
+            ("half of the token in its own header", world.anyone().with_credential("x-operator-token", &token[..token.len() - 1])),
+            ("a key in that header", world.anyone().with_credential("x-operator-token", &acme.key)),
             ("the token without a scheme", world.anyone().with_credential("authorization", &token)),
             ("a key", acme.clone()),
             ("a key with every scope", all_scopes),
@@ -37,7 +39,9 @@ fn only_the_operators_token_opens_the_operators_doors() {
             }
         }
         world.operator().get("/v1/tenants/intruder", &[]).await.problem(404, "not_found");
-        assert_eq!(world.operator().get("/v1/tenants/acme", &[]).await.ok(200)["status"], "active");
+        for operator in [world.operator(), world.anyone().with_credential("x-operator-token", &token)] {
+            assert_eq!(operator.get("/v1/tenants/acme", &[]).await.ok(200)["status"], "active");
+        }
     });
 }
 

@@ -2,11 +2,13 @@
 
 use shared::http;
 use shared::settings::Env;
+use shared::telemetry::{self, Embedded};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let env = Env::from_process();
-    shared::telemetry::init(&env)?;
+    telemetry::init(&env)?;
     let app = ingest::App::connect(&ingest::config::Settings::from_env(&env)?).await?;
-    lambda_http::run(http::dress(ingest::router(app))).await.map_err(anyhow::Error::from_boxed)
+    let metrics = Embedded::count("ingest")?;
+    lambda_http::run(metrics.dress(http::dress(ingest::router(app)))).await.map_err(anyhow::Error::from_boxed)
 }

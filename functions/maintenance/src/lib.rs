@@ -1,8 +1,8 @@
 //! Maintenance: what is done on a schedule, every minute, so that nothing else has to wait for it.
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
-//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`]. A step that
-//! fails stops no other, and one broken tenant stops no other tenant.
+//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`measure`].
+//! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
 
@@ -13,6 +13,7 @@ mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
 mod keep_partitions;
+mod measure;
 mod period;
 mod positions;
 mod rebuild;
@@ -35,6 +36,7 @@ pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
+pub use measure::{Waiting, measure};
 pub use period::Period;
 pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
@@ -95,13 +97,15 @@ pub struct Report {
     pub indexed: Option<Indexed>,
     /// Dead letters that had another try.
     pub redriven: Option<Redriven>,
+    /// What waits.
+    pub waiting: Option<Waiting>,
 }
 
 impl Report {
     /// Whether no step succeeded.
     #[must_use]
     pub fn all_failed(&self) -> bool {
-        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None })
+        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None, waiting: None })
     }
 }
 
@@ -114,13 +118,14 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`] and [`redrive()`], which a process that stays runs more often.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers) = tokio::join!(
+    let (keys, partitions, tenants, consumers, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
+        step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, indexed: None, redriven: None };
+    let report = Report { keys, partitions, tenants, consumers, waiting, indexed: None, redriven: None };
     tracing::info!(?report, "maintenance ran");
     report
 }

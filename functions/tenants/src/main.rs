@@ -2,11 +2,13 @@
 
 use shared::http;
 use shared::settings::Env;
+use shared::telemetry::{self, Embedded};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let env = Env::from_process();
-    shared::telemetry::init(&env)?;
+    telemetry::init(&env)?;
     let app = tenants::App::connect(&tenants::config::Settings::from_env(&env)?)?;
-    lambda_http::run(http::dress(tenants::router(app))).await.map_err(anyhow::Error::from_boxed)
+    let metrics = Embedded::count("tenants")?;
+    lambda_http::run(metrics.dress(http::dress(tenants::router(app)))).await.map_err(anyhow::Error::from_boxed)
 }

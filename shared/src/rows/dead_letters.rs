@@ -176,6 +176,18 @@ impl Rows {
         rows.and_then(|rows| rows.iter().map(buried_of).collect()).map_err(failed(Engine::Rows, "listing dead letters"))
     }
 
+    /// How many letters there are that nobody has given up.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn count_dead_letters(&self) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar("select count(*) from public.dead_letters where discarded_at is null")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "counting dead letters"))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// One letter, with no more than the first `at_most` of its bytes.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub const VARIABLES: &[Variable] = &[
         "LOGGERHUB_OPERATOR_TOKEN",
         "tenants, server",
         "change-me-to-32-random-bytes-in-hex",
-        "What an operator sends as `Authorization: Bearer`; at least 16 characters. Without it operator routes answer 401.",
+        "What an operator sends as `Authorization: Bearer` or in `X-Operator-Token`; at least 16 characters. Without it operator routes answer 401.",
     ),
     with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or directives of `tracing`."),
     required("LOGGERHUB_ABORT_AT", "server", "", "For tests: the point at which the process ends as in a power cut (`shared/src/fault.rs` names them)."),
