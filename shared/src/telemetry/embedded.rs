@@ -51,7 +51,6 @@ impl Embedded {
     }
 
     /// Routes that count for CloudWatch. For what is served, dressed already.
-    #[must_use]
     pub fn dress(self, router: Router) -> Router {
         router.layer(middleware::from_fn(move |request: Request, next: Next| {
             let metrics = self.clone();
