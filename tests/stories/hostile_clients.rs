@@ -111,7 +111,7 @@ fn a_head_without_end_and_a_client_that_never_reads_are_cut_off() {
             let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it is closed");
         };
         join_all((0..50).map(|_| endless())).await;
-        let ask = format!("GET /openapi.json HTTP/1.1\r\nHost: hub\r\n\r\n").repeat(200);
+        let ask = "GET /openapi.json HTTP/1.1\r\nHost: hub\r\n\r\n".repeat(200);
         let deaf = join_all((0..20).map(|_| having_sent(&acme, &ask))).await;
         let slowest = honest_requests(&acme).await;
         assert!(slowest < PROMPT, "{slowest:?}");

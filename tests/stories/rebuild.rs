@@ -54,7 +54,7 @@ fn rows_and_documents_that_were_deleted_by_hand_come_back_as_they_were_sent() {
             sent.extend((0..).zip(records).map(|(position, record)| (log_id(&batch, position), record.clone())));
         }
         let small = plain("in an object that it shares");
-        sent.push((log_id(&acme.stored(&[small.clone()]).await, 0), small));
+        sent.push((log_id(&acme.stored(std::slice::from_ref(&small)).await, 0), small));
         let others = other.stored(&numbered("other", 20)).await;
         world.until_queue_holds(0, SOON).await;
         let before = receipts(world).await;
