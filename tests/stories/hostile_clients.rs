@@ -81,7 +81,12 @@ fn with_all_seats_taken_the_longest_quiet_makes_room() {
         assert!(closed >= 160, "only {closed} of 200 went");
         // Whoever is at work is not sent away: a body that comes slowly, but comes.
         let body = plain("slow, and there").to_string();
-        let mut slow = having_sent(&acme, &head_of_a_body(&acme, body.len())).await;
+        let head = head_of_a_body(&acme, body.len()).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        let mut slow = having_sent(&acme, &head).await;
+        // Told to go on, it is at work; before that it is only one of those who sent nothing yet.
+        let mut go_on = [0; 25];
+        tokio::time::timeout(SOON, slow.read_exact(&mut go_on)).await.expect("in time").expect("an answer");
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         let (first, rest) = body.split_at(10);
         slow.write_all(first.as_bytes()).await.expect("it takes what is sent");
         let crowd = join_all((0..100).map(|_| connect(&acme))).await;
