@@ -35,7 +35,7 @@ struct Arguments {
 enum Case {
     /// All events through HTTP into all three stores, beside raw `_bulk` of the same documents; then every log is looked for.
     EndToEnd,
-    /// A steady rate while OpenSearch is paused for a while; then every log is looked for.
+    /// A steady rate while an engine is away for a while; then every log is looked for.
     Outage(outage::Outage),
     /// Fifty tenants, one of which sends a hundred times what all others send: how long the others wait.
     Flood(flood::Flood),

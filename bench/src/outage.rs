@@ -1,12 +1,17 @@
-//! A steady rate while OpenSearch is paused for a while: nothing lost or doubled, and how soon and in how much memory it is made up for.
+//! A steady rate while an engine is away for a while: nothing lost or doubled, how soon and how fast it is made up for, and in how
+//! much memory.
+
+mod fault;
+mod progress;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use shared::ids::TenantId;
-use shared::settings::{Env, PostgresSettings};
-use sqlx::Connection;
+use shared::settings::Env;
 
+use self::fault::{Away, Engine};
+use self::progress::Progress;
 use crate::data::Event;
 use crate::pace::{self, Pace};
 use crate::server::Server;
@@ -14,43 +19,59 @@ use crate::verify;
 
 /// Logs of one request, as an SDK that flushes often sends them.
 const PER_REQUEST: usize = 100;
-/// How long all may take to be made up for.
-const MADE_UP_WITHIN: Duration = Duration::from_secs(300);
+/// What is missing counts as made up for once no more is missing than at some time in so long before the outage.
+const BEFORE: Duration = Duration::from_secs(5);
 
-/// What is offered, and for how long OpenSearch is paused.
+/// What is offered, and which engine is away when.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Outage {
+    /// Which engine: OpenSearch is paused, as by a long pause of its machine; the others are stopped and started.
+    #[arg(long, value_enum, default_value_t = Engine::Opensearch)]
+    engine: Engine,
     /// Logs offered in a second.
     #[arg(long, default_value_t = 10_000)]
     rate: usize,
     /// Seconds for which they are offered.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 90)]
     seconds: usize,
-    /// OpenSearch is paused after so many seconds.
+    /// The engine is away after so many seconds.
     #[arg(long, default_value_t = 15)]
-    pause_after: u64,
+    away_after: u64,
     /// For so many seconds.
     #[arg(long, default_value_t = 20)]
-    pause_for: u64,
+    away_for: u64,
 }
 
 pub(crate) async fn run(env: &Env, events: &[Event], outage: Outage) -> anyhow::Result<()> {
     let server = Server::start().await?;
     let tenant = TenantId::parse("outage")?;
     let key = server.tenant(tenant.as_str()).await?;
+    let pace = Pace { rate: outage.rate, per_request: PER_REQUEST, seconds: outage.seconds };
+    let logs = pace.requests() * PER_REQUEST;
     let began = Instant::now();
-    let paused = tokio::spawn(pause_opensearch(outage));
-    let took = pace::offer(&server.url, &[key], events, outage.pace()).await?;
+    let progress = tokio::spawn(progress::watch(env.clone(), tenant.clone(), i64::try_from(logs)?));
+    let away = tokio::spawn(fault::befall(outage.engine, began + Duration::from_secs(outage.away_after), Duration::from_secs(outage.away_for)));
+    let took = pace::offer(&server.url, &[key], events, pace).await?;
     let offered_in = began.elapsed();
-    let resumed = paused.await??;
-    let made_up = made_up(env, &tenant, outage.pace().requests()).await?.saturating_duration_since(resumed);
+    let (away, progress) = (away.await??, progress.await??);
+    let made_up = MadeUp::of(&progress, outage, began, away)?;
 
-    let logs = outage.pace().requests() * PER_REQUEST;
-    println!("{logs} logs offered in {:.1} s, requests of {PER_REQUEST}; OpenSearch paused for {} s", offered_in.as_secs_f64(), outage.pause_for);
-    println!("| held, logs/s | 202 p50, ms | 202 p99, ms | slowest, ms | backlog gone after its return, s | peak memory of loggerhub, MiB |");
-    println!("|---|---|---|---|---|---|");
+    println!("{logs} logs offered in {:.1} s, requests of {PER_REQUEST}; {} away for {:.1} s", offered_in.as_secs_f64(), outage.engine, (away.until - away.from).as_secs_f64());
+    println!("| held, logs/s | 202 p50, ms | 202 p99, ms | slowest, ms | missing at its return | taken up after, s | logs/s from then, new ones included | backlog gone after, s | peak memory of loggerhub, MiB |");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let ms = |share: usize| pace::share(&took, share).as_secs_f64() * 1000.0;
-    println!("| {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {} |", crate::end_to_end::rate(logs, offered_in), ms(50), ms(99), ms(100), made_up.as_secs_f64(), server.peak_mib()?);
+    println!(
+        "| {:.0} | {:.1} | {:.1} | {:.0} | {} | {:.1} | {:.0} | {:.1} | {} |",
+        crate::end_to_end::rate(logs, offered_in),
+        ms(50),
+        ms(99),
+        ms(100),
+        made_up.missing,
+        made_up.taken_up.as_secs_f64(),
+        made_up.rate,
+        made_up.gone.as_secs_f64(),
+        server.peak_mib()?
+    );
     let counts = verify::counts(env, &tenant).await?;
     println!("{} rows, {} documents, {} ids in raw ({} lines)", counts.rows, counts.documents, counts.raw_ids, counts.raw_lines);
     if [counts.rows, counts.documents, counts.raw_ids] != [logs as u64; 3] {
@@ -59,44 +80,31 @@ pub(crate) async fn run(env: &Env, events: &[Event], outage: Outage) -> anyhow::
     Ok(())
 }
 
-impl Outage {
-    fn pace(self) -> Pace {
-        Pace { rate: self.rate, per_request: PER_REQUEST, seconds: self.seconds }
-    }
+/// How an outage was made up for; times run from the engine's return.
+struct MadeUp {
+    /// Logs that were accepted and lacked in some store when it returned.
+    missing: i64,
+    /// The first of them was stored, or indexed.
+    taken_up: Duration,
+    /// Logs in a second from then until the backlog was gone.
+    rate: f64,
+    /// No more was missing than before.
+    gone: Duration,
 }
 
-/// Stops OpenSearch's process as a long pause of its machine would, and lets it go on. Answers when it went on.
-async fn pause_opensearch(outage: Outage) -> anyhow::Result<Instant> {
-    let data = std::env::var("LOGGERHUB_DATA").context("LOGGERHUB_DATA is not set: run this by scripts/bench")?;
-    let file = format!("{data}/engines/opensearch/pid");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let pid = text.split_whitespace().next().context("no pid")?.to_owned();
-    tokio::time::sleep(Duration::from_secs(outage.pause_after)).await;
-    signal("STOP", &pid)?;
-    tokio::time::sleep(Duration::from_secs(outage.pause_for)).await;
-    signal("CONT", &pid)?;
-    Ok(Instant::now())
-}
-
-fn signal(name: &str, pid: &str) -> anyhow::Result<()> {
-    let sent = std::process::Command::new("kill").args(["-s", name, pid]).status()?;
-    anyhow::ensure!(sent.success(), "kill -s {name} {pid} failed");
-    Ok(())
-}
-
-/// Waits until all batches are stored and indexed. Answers when that was seen.
-async fn made_up(env: &Env, tenant: &TenantId, batches: usize) -> anyhow::Result<Instant> {
-    let mut connection = sqlx::PgConnection::connect(PostgresSettings::logs_from_env(env)?.url.reveal()).await?;
-    let began = Instant::now();
-    loop {
-        let (stored, pending): (i64, i64) =
-            sqlx::query_as("select count(*), coalesce(sum(pending), 0)::bigint from public.receipts where tenant = $1").bind(tenant.as_str()).fetch_one(&mut connection).await?;
-        if (usize::try_from(stored)?, pending) == (batches, 0) {
-            return Ok(Instant::now());
-        }
-        if began.elapsed() > MADE_UP_WITHIN {
-            bail!("{stored} of {batches} batches stored and {pending} logs pending after {} s", MADE_UP_WITHIN.as_secs());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+impl MadeUp {
+    fn of(progress: &[Progress], outage: Outage, began: Instant, away: Away) -> anyhow::Result<Self> {
+        let offered = |at: Instant| i64::try_from((at - began).as_millis().min(outage.seconds as u128 * 1000) * outage.rate as u128 / 1000).unwrap_or(i64::MAX);
+        let missing = |progress: &Progress| offered(progress.at) - progress.done;
+        let usual = progress.iter().filter(|seen| seen.at < away.from && seen.at + BEFORE > away.from).map(missing).max().context("nothing was seen before the outage")?;
+        let after: Vec<&Progress> = progress.iter().filter(|seen| seen.at >= away.until).collect();
+        let first = after.first().context("nothing was seen after the outage")?;
+        let taken_up = after
+            .windows(2)
+            .find(|pair| if outage.engine == Engine::Opensearch { pair[1].pending < pair[0].pending } else { pair[1].done > first.done })
+            .context("nothing was missing after the outage: let it last longer")?;
+        let gone = after.iter().find(|seen| seen.at > taken_up[1].at && seen.pending == 0 && missing(seen) <= usual).context("the backlog was never gone")?;
+        let logs = f64::from(i32::try_from(gone.done - taken_up[0].done)?);
+        Ok(Self { missing: missing(first), taken_up: taken_up[1].at - away.until, rate: logs / (gone.at - taken_up[0].at).as_secs_f64(), gone: gone.at - away.until })
     }
 }
