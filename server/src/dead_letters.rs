@@ -66,7 +66,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give letters up: what they hold is gone for good.
+    /// Give letters up: their bytes are gone, and nothing brings them back.
     Discard {
         /// The letters.
         #[arg(required = true)]
@@ -132,10 +132,14 @@ pub async fn run(arguments: Arguments, env: &Env) -> anyhow::Result<()> {
 
 async fn list(rows: &Rows, filter: Filter, limit: u32, json: bool) -> anyhow::Result<()> {
     let (reach, filter) = filter.read()?;
-    let letters = rows.dead_letters(&reach, &filter, None, limit.into()).await?;
+    let limit = limit as usize;
+    let letters = rows.dead_letters(&reach, &filter, None, i64::try_from(limit + 1)?).await?;
     let mut out = std::io::stdout().lock();
-    for letter in &letters {
+    for letter in letters.iter().take(limit) {
         writeln!(out, "{}", if json { serde_json::to_string(letter)? } else { line(letter) })?;
+    }
+    if letters.len() > limit {
+        eprintln!("and more: raise --limit, or narrow it with --from and --to");
     }
     Ok(())
 }
@@ -159,9 +163,10 @@ async fn show(rows: &Rows, id: Uuid, json: bool, bytes: bool) -> anyhow::Result<
         return Ok(writeln!(out, "{}", serde_json::to_string(&whole.letter)?)?);
     }
     writeln!(out, "{}", line(&whole.letter))?;
+    // A stranger's bytes: control characters would be commands to the terminal.
     match std::str::from_utf8(&whole.bytes) {
-        Ok(text) => writeln!(out, "\n{text}")?,
-        Err(_) => writeln!(out, "\nWhat it holds is no text; --bytes writes it as it is.")?,
+        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') => writeln!(out, "\n{text}")?,
+        _ => writeln!(out, "\nWhat it holds is no text for a terminal; --bytes writes it as it is.")?,
     }
     Ok(())
 }

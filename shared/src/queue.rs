@@ -10,7 +10,7 @@
 //! | `{pN}:bell` | set while a processor is awake, or has been called |
 //! | `{p0}:lease:WORK` | who does a kind of maintenance alone just now |
 //!
-//! Every change is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease` beside this file.
+//! What changes counts is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease` beside this file.
 //! All that belongs to a partition carries its hash tag, so that a Redis cluster can hold it. What is handed over here is a
 //! promise: an entry leaves the queue by [`Queue::ack`] only.
 
@@ -26,9 +26,9 @@ pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use redis::Script;
 use time::OffsetDateTime;
@@ -87,8 +87,8 @@ pub struct Queue {
     redis: RedisLink,
     caps: Caps,
     durability: Durability,
-    /// Until when Redis' own settings count as looked at, by our clock in milliseconds.
-    durable_until: Arc<AtomicU64>,
+    /// Until when Redis' own settings count as found good.
+    durable_until: Arc<Mutex<Option<Instant>>>,
     scripts: Arc<Scripts>,
     /// Redis' clock less ours, in milliseconds, as of the last answer.
     clock_offset: Arc<AtomicI64>,

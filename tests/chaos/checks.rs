@@ -126,7 +126,7 @@ async fn look(clients: &Clients, sent: &Accepted, draw: u64, from_raw: bool) -> 
 pub(crate) fn audit(findings: &mut Vec<String>) -> anyhow::Result<Value> {
     let output = hubs::command()?.args(["audit", "--json"]).output().context("loggerhub audit cannot be run")?;
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    if !output.status.success() {
+    if !output.status.success() || !said["tenants"].is_array() {
         findings.push(format!("loggerhub audit: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
         findings.extend(said["findings"].as_array().into_iter().flatten().take(SHOWN).map(Value::to_string));
     }

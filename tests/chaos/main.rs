@@ -84,13 +84,17 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let told = sending.await??;
     println!("{:>5.0} s  every request has its answer", began.elapsed().as_secs_f64());
     let mut longest = clients::Recovery::default();
+    let mut findings = Vec::new();
     for recovery in recoveries {
-        longest = longest.max(recovery.await??);
+        match recovery.await? {
+            Ok(recovery) => longest = longest.max(recovery),
+            Err(error) => findings.push(format!("after a fault: {error:#}")),
+        }
     }
     let drained = checks::until_drained(&env, &told).await;
     println!("{:>5.0} s  {}", began.elapsed().as_secs_f64(), if drained.is_ok() { "all is stored and indexed" } else { "waiting is over" });
     let peaks = hubs.peaks_mib();
-    let mut findings: Vec<String> = drained.err().map(|error| format!("{error:#}")).into_iter().collect();
+    findings.extend(drained.err().map(|error| format!("{error:#}")));
     let stored = checks::receipts(&env, &told, &mut findings).await?;
     checks::sample(&clients, &told, &mut findings).await?;
     let audit = checks::audit(&mut findings)?;

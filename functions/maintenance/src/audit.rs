@@ -12,7 +12,7 @@ pub use report::{Audit, Finding, Kind, Store, TenantAudit};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::Result;
 use shared::ids::{BatchId, TenantId};
 use shared::rows::{IndexState, Receipt};
@@ -36,6 +36,15 @@ struct Held {
     /// Records that are dead letters by themselves, and how many in all.
     letters: Positions,
     dead: i64,
+    /// The batch is a dead letter as a whole: an attempt may have left raw and documents of any of its records.
+    buried_whole: bool,
+}
+
+impl Held {
+    /// Whether a record is a dead letter, by itself or with its batch.
+    fn is_dead(&self, position: u16) -> bool {
+        self.letters.contains(position) || (self.buried_whole && !self.rows.contains(position))
+    }
 }
 
 /// Audits the logs of one tenant, or of all, that were received in a period. Tells `progress` what is being done.
@@ -74,8 +83,10 @@ async fn receipts_of(app: &App, tenant: &TenantId, period: Period) -> Result<BTr
 async fn held_of(app: &App, tenant: &TenantId, period: Period, raw: RawObjects) -> Result<(BTreeMap<BatchId, Held>, u64)> {
     let (from, to) = period.ids();
     let mut held: BTreeMap<BatchId, Held> = BTreeMap::new();
-    let objects: HashMap<i64, String> = app.rows.object_paths(tenant).await?.into_iter().collect();
-    let mut places = app.rows.places(tenant, from, to);
+    // Without its schema a tenant has no rows: findings, where receipts count some.
+    let objects = app.rows.object_paths(tenant).await?;
+    let mut places = if objects.is_some() { app.rows.places(tenant, from, to) } else { stream::empty().boxed() };
+    let objects: HashMap<i64, String> = objects.unwrap_or_default().into_iter().collect();
     while let Some(row) = places.try_next().await? {
         let (batch, position) = (held.entry(row.id.batch()).or_default(), row.id.position());
         batch.rows.insert(position);
@@ -98,8 +109,9 @@ async fn held_of(app: &App, tenant: &TenantId, period: Period, raw: RawObjects) 
         let Ok(batch) = BatchId::try_from(letter.batch) else { continue };
         let of_batch = held.entry(batch).or_default();
         of_batch.dead += i64::from(letter.records);
-        if let Some(id) = shared::ids::LogId::try_from(letter.id).ok().filter(|id| letter.records == 1 && id.batch() == batch) {
-            of_batch.letters.insert(id.position());
+        match shared::ids::LogId::try_from(letter.id).ok().filter(|id| !letter.is_entry && id.batch() == batch) {
+            Some(id) => drop(of_batch.letters.insert(id.position())),
+            None => of_batch.buried_whole = true,
         }
     }
     let mut after = None;

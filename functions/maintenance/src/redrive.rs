@@ -102,26 +102,30 @@ async fn take_up(app: &App, kind: LetterKind, at_most: i64, report: &mut Redrive
         Err(error) => return Err(error),
     };
     for done in join_all(due.iter().map(|letter| carry_out(app, letter))).await {
-        report.add(&done?);
+        report.add(&done);
     }
     Ok(!due.is_empty())
 }
 
 /// One letter's try, and what is to be written of it where it failed.
-async fn carry_out(app: &App, due: &WholeLetter) -> Result<Redriven> {
+async fn carry_out(app: &App, due: &WholeLetter) -> Redriven {
     let id = due.letter.id;
     match store(app, due).await {
-        Ok(Some(records)) => Ok(Redriven { letters: 1, records, ..Redriven::default() }),
-        Ok(None) => Ok(Redriven::default()),
+        Ok(Some(records)) => Redriven { letters: 1, records, ..Redriven::default() },
+        Ok(None) => Redriven::default(),
         Err(Stays::Weather(engine, error)) => {
             tracing::warn!(%engine, letter = %id, cause = chain(&error), "a redrive is put off");
             postpone(app, id).await;
-            Ok(Redriven { stopped_by: Some(engine), ..Redriven::default() })
+            Redriven { stopped_by: Some(engine), ..Redriven::default() }
         }
-        Err(Stays::Refused(fault)) => {
-            app.rows.refuse_redrive(id, fault.code, &fault.detail).await?;
-            Ok(Redriven { refused: 1, ..Redriven::default() })
-        }
+        Err(Stays::Refused(fault)) => match app.rows.refuse_redrive(id, fault.code, &fault.detail).await {
+            Ok(()) => Redriven { refused: 1, ..Redriven::default() },
+            // It is due again by itself, and will be refused then.
+            Err(error) => {
+                tracing::warn!(letter = %id, cause = chain(&error), "it could not be written why a redrive failed");
+                Redriven { stopped_by: Some(Engine::Rows), ..Redriven::default() }
+            }
+        },
     }
 }
 

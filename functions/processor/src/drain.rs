@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::App;
-use crate::prepare::{Lost, open, prepare};
+use crate::prepare::{Lost, open, prepare_apart};
 use crate::store::{store, write};
 
 /// What one drain takes: one `_bulk` and one transaction. Of the shared sample (602 bytes a log) some 7,000 logs, a `_bulk` of some
@@ -195,9 +195,10 @@ async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drain
     let taken = set_aside(app, taken, &until, drained).await?;
     let (archive, index) = (app.archive.clone(), app.index.clone());
     let work = tokio::task::spawn_blocking(move || {
-        let (opened, lost) = open(taken);
-        let prepared = prepare(&archive, &index, &opened)?;
-        let holds: Vec<(Held, Header)> = opened.into_iter().map(|entry| (entry.held, entry.header)).collect();
+        let (opened, mut lost) = open(taken);
+        let (opened, unprepared, prepared) = prepare_apart(&archive, &index, opened)?;
+        lost.extend(unprepared);
+        let holds: Vec<(Held, Header)> = opened.into_iter().map(|entry| (entry.entry.held, entry.header)).collect();
         Ok::<_, Error>((holds, lost, prepared))
     });
     let (holds, lost, prepared) = work.await.map_err(|e| Error::internal("preparing a drain", e))??;

@@ -29,7 +29,7 @@ use uuid::Uuid;
 pub use breaker::Breaker;
 pub use drain::{Drained, Until, drain_once, drain_queue, serve};
 pub use event::handle;
-pub use prepare::{Lost, Opened, Prepared, open, prepare};
+pub use prepare::{Lost, Opened, Prepared, open, prepare, prepare_apart};
 pub use store::{Parked, Stored, store, write};
 
 /// How long Redis may take: an answer to a take holds some megabytes.

@@ -1,5 +1,9 @@
 //! From entries of the queue to what the stores take: pure work on bytes, no engine.
 
+mod apart;
+
+pub use apart::prepare_apart;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,8 +30,8 @@ const BURY_AFTER: u64 = 5;
 /// An entry, unpacked.
 #[derive(Debug)]
 pub struct Opened {
-    /// The hold on it.
-    pub held: Held,
+    /// As it was taken, so that it can be buried still.
+    pub entry: Taken,
     /// What is known of it.
     pub header: Header,
     lines: Vec<u8>,
@@ -50,7 +54,7 @@ pub fn open(taken: Vec<Taken>) -> (Vec<Opened>, Vec<Lost>) {
     let (mut opened, mut lost) = (Vec::with_capacity(taken.len()), Vec::new());
     for entry in taken {
         match unpack(&entry) {
-            Ok((header, lines)) => opened.push(Opened { held: entry.held, header, lines }),
+            Ok((header, lines)) => opened.push(Opened { entry, header, lines }),
             Err((code, reason)) => lost.push(bury(entry, code, reason)),
         }
     }
@@ -71,7 +75,8 @@ fn unpack(entry: &Taken) -> Result<(Header, Vec<u8>), (&'static str, String)> {
 }
 
 fn bury(entry: Taken, code: &'static str, reason: String) -> Lost {
-    let header = entry.header().ok();
+    // Also where another version wrote it: what it counts is what its receipt will say.
+    let header = entry.header_of_any_version().ok();
     let (tenant, batch) = header.as_ref().map(|header| (header.tenant.clone(), header.batch)).unzip();
     let records = header.as_ref().map_or(1, |header| i32::try_from(header.accepted).unwrap_or(i32::MAX));
     let letter = DeadLetter { id: entry.held.uuid(), tenant, batch, records, stage: ENTRY_STAGE, code: code.to_owned(), reason, bytes: entry.bytes() };

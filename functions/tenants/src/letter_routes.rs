@@ -101,7 +101,8 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, SmallJ
 
 /// Discard a dead letter
 ///
-/// What it holds is gone for good. Its batch goes on counting it as dead.
+/// Its bytes are gone, and nothing brings it back; what an attempt to store it left in raw is shown by no list, search or detail. Its
+/// batch goes on counting it as dead.
 #[utoipa::path(
     delete, path = "/v1/dead-letters/{id}", tag = "dead letters", security(("operator" = []), ("api_key" = ["tenant:admin"])),
     params(("id" = uuid::Uuid, Path, description = "The letter")),

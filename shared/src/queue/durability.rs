@@ -1,20 +1,19 @@
 //! Whether Redis keeps what it takes: looked at before a 202 is given, never assumed.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::RedisError;
 use serde::Serialize;
-use time::OffsetDateTime;
 
-use super::{Queue, millis};
+use super::Queue;
 use crate::error::{Error, Result};
 use crate::redis_link::failed;
 use crate::settings::Durability;
-use crate::timestamp;
 
 /// How long a look at Redis' settings counts. One that is restarted with others is found out within that.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long one may take: then the next request looks as well.
+const LOOK_TAKES: Duration = Duration::from_secs(2);
 
 /// How the queue keeps a batch until it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -79,15 +78,19 @@ impl Queue {
 
     /// Refuses to go on where Redis would not keep what it takes; asks it now and then.
     pub(super) async fn be_durable(&self) -> Result<()> {
-        let now = u64::try_from(timestamp::from_datetime(OffsetDateTime::now_utc())).unwrap_or_default();
-        if now < self.durable_until.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        match self.look_at_durability().await? {
-            Ok(()) => {
-                self.durable_until.store(now + millis(LOOK_EVERY), Ordering::Relaxed);
-                Ok(())
+        let now = Instant::now();
+        {
+            let mut until = self.durable_until.lock().expect("no panic while held");
+            if until.is_some_and(|until| now < until) {
+                return Ok(());
             }
+            // One request looks again; those that come meanwhile go by the last look.
+            *until = until.map(|_| now + LOOK_TAKES);
+        }
+        let looked = self.look_at_durability().await;
+        *self.durable_until.lock().expect("no panic while held") = matches!(looked, Ok(Ok(()))).then_some(now + LOOK_EVERY);
+        match looked? {
+            Ok(()) => Ok(()),
             Err(why) => {
                 tracing::error!(why = why.0, "the queue takes nothing in");
                 Err(Error::Busy { code: "queue_not_durable", detail: "the queue would not keep what it takes; its operator has to mend that", retry_after: LOOK_EVERY })

@@ -186,8 +186,16 @@ impl Taken {
     /// # Errors
     /// Why it cannot be read.
     pub fn header(&self) -> Result<Header, String> {
-        let header: Header = serde_json::from_slice(&self.header).map_err(|e| format!("the header cannot be read: {e}"))?;
+        let header = self.header_of_any_version()?;
         if header.v == Header::VERSION { Ok(header) } else { Err(format!("version {} is not known", header.v)) }
+    }
+
+    /// Reads the header, also that of an entry whose payload another version wrote: whose it is and what it counts can be said.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn header_of_any_version(&self) -> Result<Header, String> {
+        serde_json::from_slice(&self.header).map_err(|e| format!("the header cannot be read: {e}"))
     }
 
     /// Unpacks the accepted records: a line each.

@@ -1,14 +1,16 @@
 //! What Postgres holds of a tenant, read whole: for audits. Ranges are half-open, by id, which says when a log was received.
 
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::receipts::{Receipt, receipt_of};
-use super::{IndexState, Rows, on};
+use super::{ENTRY_STAGE, IndexState, Rows, on};
 use crate::error::{Engine, Result};
 use crate::ids::{LogId, TenantId};
-use crate::postgres::failed;
+use crate::postgres::{failed, sqlstate};
+
+/// What Postgres says of a table of a schema that is not there: `undefined_table`, `invalid_schema_name` (manual, appendix A).
+const NO_SCHEMA: [&str; 2] = ["42P01", "3F000"];
 
 /// A row, without what it says: where its record lies, and what became of it in the index.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,8 @@ pub struct LetterMark {
     pub batch: Uuid,
     /// Records that it stands for.
     pub records: i32,
+    /// Whether it is an entry of the queue, and not one record.
+    pub is_entry: bool,
 }
 
 impl Rows {
@@ -73,13 +77,16 @@ impl Rows {
         .boxed()
     }
 
-    /// A tenant's raw objects by the numbers that its rows name.
+    /// A tenant's raw objects by the numbers that its rows name; `None` where the tenant's schema is not there.
     ///
     /// # Errors
-    /// As [`Rows::places`].
-    pub async fn object_paths(&self, tenant: &TenantId) -> Result<Vec<(i64, String)>> {
-        let rows = sqlx::query(on(tenant, "select id, path from {schema}.objects")).fetch_all(&self.pool).await;
-        rows.and_then(|rows| rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("path")?))).collect()).map_err(failed(Engine::Rows, "reading the names of raw objects"))
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn object_paths(&self, tenant: &TenantId) -> Result<Option<Vec<(i64, String)>>> {
+        match sqlx::query_as(on(tenant, "select id, path from {schema}.objects")).fetch_all(&self.pool).await {
+            Ok(paths) => Ok(Some(paths)),
+            Err(error) if sqlstate(&error).is_some_and(|code| NO_SCHEMA.contains(&code.as_str())) => Ok(None),
+            Err(error) => Err(failed(Engine::Rows, "reading the names of raw objects")(error)),
+        }
     }
 
     /// Dead letters of a tenant's batches, those that were given up included.
@@ -87,9 +94,9 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn letter_marks(&self, tenant: &TenantId, from: Uuid, to: Uuid) -> Result<Vec<LetterMark>> {
-        let statement = "select id, batch_id, records from public.dead_letters where tenant = $1 and batch_id >= $2 and batch_id < $3";
-        let rows: Vec<(Uuid, Uuid, i32)> =
+        let statement = "select id, batch_id, records, stage from public.dead_letters where tenant = $1 and batch_id >= $2 and batch_id < $3";
+        let rows: Vec<(Uuid, Uuid, i32, String)> =
             sqlx::query_as(statement).bind(tenant.as_str()).bind(from).bind(to).fetch_all(&self.pool).await.map_err(failed(Engine::Rows, "reading dead letters"))?;
-        Ok(rows.into_iter().map(|(id, batch, records)| LetterMark { id, batch, records }).collect())
+        Ok(rows.into_iter().map(|(id, batch, records, stage)| LetterMark { id, batch, records, is_entry: stage == ENTRY_STAGE }).collect())
     }
 }

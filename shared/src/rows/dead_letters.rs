@@ -56,7 +56,7 @@ pub struct Buried {
     pub batch: Option<BatchId>,
     /// Records that it stands for.
     pub records: i32,
-    /// Where it failed: `open` (a whole batch could not be opened), `parse` (a record could not be read).
+    /// Where it failed: `open` (a whole batch could not be opened), `parse` (a record could not be read), `rows` (Postgres refused its row).
     pub stage: String,
     /// A stable word.
     pub code: String,

@@ -1,11 +1,14 @@
 //! Which rows Postgres refuses for what they are, so that they can be buried alone.
 
+use std::collections::HashSet;
+
 use sqlx::postgres::PgConnection;
+use uuid::Uuid;
 
 use super::store::copy_rows;
 use super::{NewRow, Rows};
 use crate::error::{Engine, Result};
-use crate::ids::{LogId, TenantId};
+use crate::ids::{BatchId, LogId, TenantId};
 use crate::postgres::failed;
 
 /// A row that cannot be written, and why.
@@ -17,23 +20,45 @@ pub struct RefusedRow {
     pub reason: String,
 }
 
+/// Most rows that are found to be refused. Where there are more, it is the tenant's table that was changed, and finding each of them,
+/// some ten statements a row, would keep the rest of the drain from being stored.
+const MOST_REFUSED: usize = 100;
+
 impl Rows {
-    /// Tries a tenant's rows and answers those that Postgres refuses, found by halving under savepoints. Nothing stays written.
+    /// Tries a tenant's rows, none of which is stored yet, and answers those that Postgres refuses, found by halving under
+    /// savepoints; `None` where those are more than a hundred. Nothing stays written.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`]; [`crate::error::Error::Internal`] where it is not the rows but the schema that fails.
-    pub async fn refused(&self, tenant: &TenantId, rows: &[&NewRow]) -> Result<Vec<RefusedRow>> {
+    pub async fn refused(&self, tenant: &TenantId, rows: &[&NewRow]) -> Result<Option<Vec<RefusedRow>>> {
         let fail = failed(Engine::Rows, "looking for rows that cannot be written");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let refused = halve(&mut tx, tenant, rows).await.map_err(&fail)?;
         tx.rollback().await.map_err(&fail)?;
         Ok(refused)
     }
+
+    /// Which of these batches have a receipt: an attempt that broke off after its rows, or another process, has stored them.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn stored_of(&self, batches: &[BatchId]) -> Result<HashSet<BatchId>> {
+        let ids: Vec<Uuid> = batches.iter().map(|batch| batch.uuid()).collect();
+        let stored: Vec<Uuid> = sqlx::query_scalar("select batch_id from public.receipts where batch_id = any($1)")
+            .bind(ids)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for receipts"))?;
+        Ok(stored.into_iter().filter_map(|id| BatchId::try_from(id).ok()).collect())
+    }
 }
 
-async fn halve(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<Vec<RefusedRow>> {
+async fn halve(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<Option<Vec<RefusedRow>>> {
     let (mut refused, mut untried) = (Vec::new(), vec![rows]);
     while let Some(some) = untried.pop() {
+        if refused.len() > MOST_REFUSED {
+            return Ok(None);
+        }
         sqlx::query("savepoint halving").execute(&mut *tx).await?;
         let Err(error) = copy_rows(tx, tenant, some).await else {
             sqlx::query("release savepoint halving").execute(&mut *tx).await?;
@@ -50,7 +75,7 @@ async fn halve(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sq
             }
         }
     }
-    Ok(refused)
+    Ok(Some(refused))
 }
 
 /// What is wrong with a value, where that is what is wrong: class 22 (data exception) and violated constraints of class 23 (Postgres

@@ -120,18 +120,18 @@ impl<'a> Findings<'a> {
         self.add_each(elsewhere.into_iter(), Store::Raw, Kind::Misplaced, "it does not lie in the object and frame that its row names");
         self.add_each(held.rows.iter().filter(|position| held.letters.contains(*position)), Store::DeadLetters, Kind::Extra, "it is a row as well");
         if usize::try_from(receipt.stored).is_ok_and(|stored| stored > held.rows.len()) {
-            let lost: Vec<u16> = held.raw.without(&held.rows).filter(|position| !held.letters.contains(*position)).collect();
+            let lost: Vec<u16> = held.raw.without(&held.rows).filter(|position| !held.is_dead(*position)).collect();
             self.add_each(lost.into_iter(), Store::Rows, Kind::Missing, "raw holds it, and there is no row");
         }
-        if held.dead == 0 && usize::try_from(receipt.stored) == Ok(held.rows.len()) {
-            self.add_each(held.raw.without(&held.rows), Store::Raw, Kind::Extra, "no row names it");
+        if usize::try_from(receipt.stored) == Ok(held.rows.len()) {
+            self.add_each(held.raw.without(&held.rows).filter(|position| !held.is_dead(*position)), Store::Raw, Kind::Extra, "no row names it");
         }
     }
 
-    /// Documents against rows: by number, and id by id where that differs. Answers how many are of dead letters.
+    /// Documents against rows: by number, and id by id where that differs or does not tell: a document of a pending row, or of a dead
+    /// letter, may hide that another is lost. Answers how many are of dead letters.
     async fn documents(&mut self, app: &App, held: &Held) -> Result<u64> {
-        let (least, most) = (held.indexed.len() as u64, (held.indexed.len() + held.pending.len()) as u64);
-        if (least..=most).contains(&held.documents) && held.letters.len() == 0 {
+        if held.documents == held.indexed.len() as u64 && held.pending.len() == 0 && held.dead == 0 {
             return Ok(0);
         }
         let (mut documents, mut of_letters) = (Positions::default(), 0);
@@ -139,7 +139,7 @@ impl<'a> Findings<'a> {
             let position = id.position();
             if !documents.insert(position) {
                 self.add(Some(id), Store::Documents, Kind::Doubled, "there is more than one document of it");
-            } else if held.letters.contains(position) && !held.rows.contains(position) {
+            } else if held.is_dead(position) && !held.rows.contains(position) {
                 of_letters += 1;
             } else if !held.indexed.contains(position) && !held.pending.contains(position) {
                 let detail = if held.rows.contains(position) { "its row says that it is not in the index" } else { "it has no row" };
