@@ -57,7 +57,9 @@ pub(crate) async fn run(env: &Env, events: &[Event], outage: Outage) -> anyhow::
     let made_up = MadeUp::of(&progress, outage, began, away)?;
 
     println!("{logs} logs offered in {:.1} s, requests of {PER_REQUEST}; {} away for {:.1} s", offered_in.as_secs_f64(), outage.engine, (away.until - away.from).as_secs_f64());
-    println!("| held, logs/s | 202 p50, ms | 202 p99, ms | slowest, ms | missing at its return | taken up after, s | logs/s from then, new ones included | backlog gone after, s | peak memory of loggerhub, MiB |");
+    println!(
+        "| held, logs/s | 202 p50, ms | 202 p99, ms | slowest, ms | missing at its return | taken up after, s | logs/s from then, new ones included | backlog gone after, s | peak memory of loggerhub, MiB |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     let ms = |share: usize| pace::share(&took, share).as_secs_f64() * 1000.0;
     println!(

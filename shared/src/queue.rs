@@ -26,8 +26,8 @@ pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::Script;

@@ -45,7 +45,7 @@ async fn work_and_die(world: &World, ends_after: EndsAfter) {
     let stored = store(&app, &written).await.expect("Postgres answers");
     assert!(stored.rows > 0 && stored.parked.is_empty());
     if ends_after == EndsAfter::Ack {
-        let done: Vec<_> = opened.iter().map(|entry| (&entry.held, Some(&entry.header))).collect();
+        let done: Vec<_> = opened.iter().map(|entry| (&entry.entry.held, Some(&entry.header))).collect();
         app.queue.ack(&done).await.expect("Redis answers");
     }
 }
