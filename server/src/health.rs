@@ -71,8 +71,9 @@ async fn ready(State(doors): State<Doors>) -> (StatusCode, Json<Readiness>) {
     (code, Json(Readiness { status, engines }))
 }
 
-/// Redis answers, and is still set up as the queue needs it.
+/// Redis takes what it is given, and is still set up as the queue needs it.
 async fn keeps_what_it_takes(queue: &Queue) -> Result<()> {
+    queue.try_a_write().await?;
     queue.look_at_durability().await?.map_err(|not_durable| Error::unavailable(Engine::Redis, not_durable))
 }
 

@@ -24,7 +24,7 @@ use opensearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::error::{Engine, Error, Result};
+use crate::error::{Engine, Error, Result, chain};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::settings::OpenSearchSettings;
 use crate::timestamp;
@@ -93,6 +93,12 @@ impl Index {
         self.call(Method::Put, &format!("_index_template/{}", self.settings.prefix), &[], Some(&wrapped), QUERY_TIMEOUT).await?;
         match self.call(Method::Put, name, &[], Some(&template), QUERY_TIMEOUT).await {
             Err(Failure::Said { kind, .. }) if kind == "resource_already_exists_exception" => {}
+            // One index that cannot be made just now (a limit of shards, a block) is the trouble of its own documents alone, which are
+            // answered one by one: the template is there, so that nothing can guess a mapping.
+            Err(refused @ Failure::Said { .. }) => {
+                tracing::warn!(index = name, cause = chain(&refused), "an index cannot be made");
+                return Ok(());
+            }
             outcome => drop(outcome?),
         }
         self.known.lock().expect("no panic while held").insert(name.to_owned(), Instant::now());

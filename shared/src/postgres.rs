@@ -26,9 +26,16 @@ pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
         .map_err(|e| Error::internal("reading a Postgres URL", e))
 }
 
+/// How long a write waits for a lock. Somebody who makes an index by hand on one tenant's table, or forgets a transaction, must not
+/// keep the rows of all others from being written.
+pub(crate) const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
+/// What Postgres says where a lock was not to be had in time (`lock_not_available`).
+const LOCKED: &str = "55P03";
+
 /// Maps what Postgres says, by SQLSTATE class (Postgres manual, appendix A): 08 connection, 53 resources, 57 operator
-/// intervention (shutdown, statement timeout), 40 and 55 (deadlock, lock not available), 58 system error, 25006 read-only, 28 and 3D
-/// (a password or a database that operators are changing): weather.
+/// intervention (shutdown, statement timeout), 40 and 55 (deadlock, object in use), 58 system error, 25006 read-only, 28 and 3D
+/// (a password or a database that operators are changing): weather. A lock that is not to be had is not: it befalls one tenant's
+/// table, whose batches are put aside while the others go on.
 pub(crate) fn failed(engine: Engine, doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| if is_weather(&error) { Error::unavailable(engine, error) } else { Error::internal(doing, error) }
 }
@@ -36,7 +43,9 @@ pub(crate) fn failed(engine: Engine, doing: &'static str) -> impl Fn(sqlx::Error
 pub(crate) fn is_weather(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(said) => said.code().is_some_and(|code| ["08", "53", "57", "40", "55", "58", "25006", "28", "3D"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(said) => {
+            said.code().is_some_and(|code| code != LOCKED && ["08", "53", "57", "40", "55", "58", "25006", "28", "3D"].iter().any(|class| code.starts_with(class)))
+        }
         _ => false,
     }
 }

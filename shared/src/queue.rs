@@ -6,9 +6,10 @@
 //! | `{pN}:backlog` | hash: `stored`, bytes that wait; `s:TENANT` and `w:TENANT`, a tenant's bytes that wait, as stored and unpacked |
 //! | `{pN}:underway:TENANT` | sorted set of the batches that are accepted and not yet stored |
 //! | `{pN}:idem:TENANT:HASH` | hash of the unpacked body and batch id of a request with an `Idempotency-Key` |
-//! | `{pN}:idem-bytes` | hash: bytes of the keys that are remembered, by the hour (since 1970) in which they came |
+//! | `{pN}:idem-bytes`, `{pN}:idem-bytes:TENANT` | hash: bytes of the keys that are remembered, by the hour (since 1970) in which they came |
 //! | `{pN}:bell` | set while a processor is awake, or has been called |
 //! | `{p0}:lease:WORK` | who does a kind of maintenance alone just now |
+//! | `{p0}:probe` | written by `/readyz`, to see that Redis takes writes |
 //!
 //! What changes counts is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease` beside this file.
 //! All that belongs to a partition carries its hash tag, so that a Redis cluster can hold it. What is handed over here is a
@@ -26,7 +27,7 @@ pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -66,8 +67,11 @@ pub enum Pushed {
     Full,
     /// It holds as many bytes of this tenant as it may.
     TenantFull,
-    /// No more `Idempotency-Key`s can be remembered.
-    Forgetful,
+    /// No more `Idempotency-Key`s can be remembered, of this tenant or at all, until the oldest are let go.
+    Forgetful {
+        /// When that is, from now on.
+        retry_after: Duration,
+    },
     /// The request's own deadline had passed before Redis saw it: it was answered otherwise, and must not count.
     Late,
 }
@@ -90,6 +94,8 @@ pub struct Queue {
     /// Until when Redis' own settings count as found good.
     durable_until: Arc<Mutex<Option<Instant>>>,
     scripts: Arc<Scripts>,
+    /// With which partition the next take begins.
+    first_partition: Arc<AtomicU16>,
     /// Redis' clock less ours, in milliseconds, as of the last answer.
     clock_offset: Arc<AtomicI64>,
 }
@@ -100,6 +106,7 @@ struct Caps {
     waiting: u64,
     waiting_of_tenant: u64,
     idempotency: u64,
+    idempotency_of_tenant: u64,
 }
 
 #[derive(Debug)]
@@ -117,7 +124,12 @@ impl Queue {
     /// The queue behind this connection, for those who push.
     #[must_use]
     pub fn new(redis: RedisLink, settings: &QueueSettings) -> Self {
-        let caps = Caps { waiting: settings.cap_bytes, waiting_of_tenant: settings.tenant_cap_bytes, idempotency: settings.idempotency_cap_bytes };
+        let caps = Caps {
+            waiting: settings.cap_bytes,
+            waiting_of_tenant: settings.tenant_cap_bytes,
+            idempotency: settings.idempotency_cap_bytes,
+            idempotency_of_tenant: settings.idempotency_tenant_cap_bytes,
+        };
         Self { caps, durability: settings.durability, ..Self::without_pushes(redis) }
     }
 
@@ -133,7 +145,15 @@ impl Queue {
             forget: Script::new(include_str!("queue/forget.lua")),
             lease: Script::new(include_str!("queue/lease.lua")),
         };
-        Self { redis, caps: Caps::default(), durability: Durability::Fsync, durable_until: Arc::default(), scripts: Arc::new(scripts), clock_offset: Arc::default() }
+        Self {
+            redis,
+            caps: Caps::default(),
+            durability: Durability::Fsync,
+            durable_until: Arc::default(),
+            scripts: Arc::new(scripts),
+            first_partition: Arc::default(),
+            clock_offset: Arc::default(),
+        }
     }
 
     /// Redis' clock, in milliseconds since 1970, as well as we know it: ids and deadlines are made of it.
@@ -180,8 +200,8 @@ impl Queue {
         call.arg(deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
         call.arg(json).arg(payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
         if let Some(idempotency) = idempotency {
-            call.key(keys.idempotency(&header.tenant, &idempotency.key)).key(keys.idempotency_bytes());
-            call.arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR)).arg(self.caps.idempotency).arg(KEY_OVERHEAD);
+            call.key(keys.idempotency(&header.tenant, &idempotency.key)).key(keys.idempotency_bytes()).key(keys.idempotency_bytes_of(&header.tenant));
+            call.arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR)).arg(self.caps.idempotency).arg(KEY_OVERHEAD).arg(self.caps.idempotency_of_tenant);
         }
         let (what, clock, detail): (String, i64, String) = call.invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         self.learn_clock(clock);
@@ -191,7 +211,10 @@ impl Queue {
             "conflict" => Ok(Pushed::Conflict),
             "full" => Ok(Pushed::Full),
             "tenant_full" => Ok(Pushed::TenantFull),
-            "forgetful" => Ok(Pushed::Forgetful),
+            "forgetful" => {
+                let seconds = detail.parse().map_err(|e| Error::internal("reading when there is room for an Idempotency-Key", e))?;
+                Ok(Pushed::Forgetful { retry_after: Duration::from_secs(seconds) })
+            }
             _ => Ok(Pushed::Late),
         }
     }
@@ -288,8 +311,8 @@ pub fn tenant_full() -> Error {
 
 /// What a request with an `Idempotency-Key` is told when no more can be remembered: none is forgotten early to make room.
 #[must_use]
-pub fn forgetful() -> Error {
-    Error::Busy { code: "idempotency_full", detail: "no more Idempotency-Keys can be remembered just now; send it again later", retry_after: Duration::from_secs(60) }
+pub fn forgetful(retry_after: Duration) -> Error {
+    Error::Busy { code: "idempotency_full", detail: "no more Idempotency-Keys can be remembered just now; send it again later, or without one", retry_after }
 }
 
 /// What a request is told whose deadline passed on the way to Redis.

@@ -49,8 +49,13 @@ impl InStores {
 impl World {
     /// One statement on the logs database.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<PgRow> {
-        let mut connection = PgConnection::connect(&self.setting("LOGGERHUB_LOGS_DATABASE_URL")).await.expect("Postgres answers");
+        let mut connection = self.rows_connection().await;
         sqlx::query(AssertSqlSafe(statement.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// A connection to the logs database.
+    pub(crate) async fn rows_connection(&self) -> PgConnection {
+        PgConnection::connect(&self.setting("LOGGERHUB_LOGS_DATABASE_URL")).await.expect("Postgres answers")
     }
 
     /// What all three stores hold of a tenant.

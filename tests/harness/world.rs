@@ -79,6 +79,11 @@ impl World {
         hub
     }
 
+    /// Doors with `changed` settings.
+    pub(crate) async fn doors_with(&self, changed: &[(&str, &str)]) -> Doors {
+        Doors::open(&Settings::from_env(&with(&self.env, changed)).expect("settings")).await.expect("settings that make sense")
+    }
+
     /// What a hub says that does not start with these settings.
     pub(crate) async fn refused_start(&self, changed: &[(&str, &str)]) -> String {
         let settings = Settings::from_env(&with(&self.env, changed)).expect("settings");

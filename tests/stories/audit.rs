@@ -42,6 +42,55 @@ fn ordinary_traffic_is_accounted_for_to_the_last_log() {
 }
 
 #[test]
+fn a_pending_document_hides_no_lost_one() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let batch = acme.stored(&numbered("log", 20)).await;
+        world.until_queue_holds(0, SOON).await;
+        // The hub would make up for what is pending.
+        world.stop_hub().await;
+        let (pending, lost) = (log_id(&batch, 3), log_id(&batch, 7));
+        world.sql(&format!("update acme.log_rows set index_state = 0 where id = '{pending}'")).await;
+        world.sql(&format!("update public.receipts set indexed = indexed - 1, pending = pending + 1 where batch_id = '{batch}'")).await;
+        assert!(audit(world).await.is_clean());
+        let index = format!("{}-*", world.setting("LOGGERHUB_INDEX_PREFIX"));
+        world.opensearch(Method::POST, &format!("{index}/_delete_by_query?refresh=true"), &json!({ "query": { "ids": { "values": [lost] } } })).await;
+        assert_eq!(found(world).await, [(lost, Store::Documents, Kind::Missing)]);
+    });
+}
+
+#[test]
+fn a_tenant_that_lost_its_schema_is_a_finding_and_ends_no_audit() {
+    story(async |world| {
+        let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+        let (batch, _) = (acme.stored(&numbered("log", 5)).await, other.stored(&numbered("log", 5)).await);
+        world.until_queue_holds(0, SOON).await;
+        world.sql("drop schema acme cascade").await;
+        let found = found(world).await;
+        assert!(found.contains(&(batch, Store::Rows, Kind::Missing)), "{found:?}");
+        let said = world.command(&["audit", "--json"]).await;
+        let json: Value = serde_json::from_slice(&said.stdout).expect("JSON");
+        assert_eq!((said.status.code(), &json["tenants"][1]["rows"]), (Some(1), &json!(5)));
+    });
+}
+
+#[test]
+fn what_an_attempt_left_behind_of_a_batch_that_is_dead_as_a_whole_is_no_finding() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let batch = acme.stored(&numbered("log", 5)).await;
+        world.until_queue_holds(0, SOON).await;
+        // As it stands where five processors died between the index and the rows.
+        world.sql("delete from acme.log_rows").await;
+        world.sql("update public.receipts set stored = 0, indexed = 0, dead = 5").await;
+        world.sql(&format!("insert into public.dead_letters (id, tenant, batch_id, records, stage, code, reason, bytes) values (gen_random_uuid(), 'acme', '{batch}', 5, 'open', 'killed_its_processors', 'by hand', '')")).await;
+        let audit = audit(world).await;
+        assert!(audit.is_clean(), "{:?}", audit.findings);
+        assert_eq!((audit.tenants[0].dead, audit.tenants[0].documents_of_letters), (5, 5));
+    });
+}
+
+#[test]
 fn what_is_missing_doubled_or_nobodys_is_named() {
     story(async |world| {
         let acme = world.tenant("acme").await;

@@ -1,6 +1,7 @@
 //! More than one: hubs that drain the same queue, partitions of it, and lanes.
 
 use serde_json::{Value, json};
+use shared::queue::TakeBudget;
 
 use crate::harness::{Caller, Encoding, SOON, Sending, World, log_id, logs, numbered, plain, sample, story_with};
 
@@ -51,6 +52,58 @@ fn several_partitions_do_what_one_does() {
         expect_each_stored_once(world, &through).await;
         let queues: Vec<String> = redis::AsyncCommands::keys(&mut world.redis().await, world.redis_key("{p*}:queue")).await.expect("Redis answers");
         assert_eq!(queues.len(), 3, "{queues:?}");
+    });
+}
+
+#[test]
+fn a_slow_lane_of_large_batches_leaves_the_main_lane_its_part_of_every_drain() {
+    // No hub drains here but by hand.
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000")], async |world| {
+        let (acme, globex) = (world.tenant("acme").await, world.tenant("globex").await);
+        let flood: Vec<Value> = (0..10).map(|n| json!({ "message": format!("flood {n}"), "full_log": "drop after drop ".repeat(40_000) })).collect();
+        for _ in 0..8 {
+            acme.send(Sending::ndjson(&flood).packed(Encoding::Zstd)).await.ok(202);
+        }
+        let of_globex = globex.accepted(&numbered("a drop", 3)).await;
+        let slow: u64 = redis::AsyncCommands::xlen(&mut world.redis().await, world.redis_key("{p0}:slow")).await.expect("Redis answers");
+        assert!(slow >= 4, "{slow} batches of 6 MB are in the slow lane");
+        // What the processor takes at once is less than one of those batches.
+        let budget = TakeBudget { bytes: 4 * 1024 * 1024, entries: 2000 };
+        let main = world.queue_length().await - slow;
+        let mut takes = 0;
+        loop {
+            takes += 1;
+            let taken = world.doors.queue.take("by hand", budget).await.expect("Redis answers");
+            if taken.iter().any(|entry| entry.header().is_ok_and(|header| header.batch.to_string() == of_globex)) {
+                break;
+            }
+            assert!(takes < main, "after {takes} takes there is no place for a small batch of another tenant behind {main} in its lane");
+        }
+    });
+}
+
+#[test]
+fn a_backlog_in_one_partition_does_not_keep_another_from_its_part() {
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000"), ("LOGGERHUB_PARTITIONS", "2")], async |world| {
+        let mut callers = Vec::new();
+        for tenant in ["ada", "grace", "edsger", "barbara", "donald", "tony"] {
+            callers.push(world.tenant(tenant).await);
+        }
+        let queue = world.doors_with(&[("LOGGERHUB_PARTITIONS", "2")]).await.queue;
+        let small = json!({ "message": "small" });
+        for caller in &callers {
+            for _ in 0..40 {
+                caller.accepted(std::slice::from_ref(&small)).await;
+            }
+        }
+        // Each take has room for a part of either lane only.
+        let budget = TakeBudget { bytes: 4 * 1024 * 1024, entries: 20 };
+        for _ in 0..2 {
+            let taken = queue.take("by hand", budget).await.expect("Redis answers");
+            let tenants: std::collections::BTreeSet<u32> =
+                taken.iter().filter_map(|entry| entry.header().ok()).map(|header| crc32fast::hash(header.tenant.as_str().as_bytes()) % 2).collect();
+            assert_eq!(tenants.len(), 2, "both partitions have their part");
+        }
     });
 }
 

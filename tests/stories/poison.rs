@@ -17,7 +17,7 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
         let mut batches = vec![acme.accepted(&numbered("before", 5)).await];
         let (cut_off, cut_off_header) = acme.header_by_hand(|header| header["zstd"] = json!(true));
         let (short, short_header) = acme.header_by_hand(|header| header["accepted"] = json!(7));
-        let (_, newer) = acme.header_by_hand(|header| header["v"] = json!(2));
+        let (later, newer) = acme.header_by_hand(|header| header["v"] = json!(2));
         let (_, nobody) = acme.header_by_hand(|header| header["tenant"] = json!("Not An Id"));
         let poison: [&[(&str, &[u8])]; 5] = [
             &[("u", b"20"), ("h", b"kanarienvogel"), ("p", b"kanarienvogel")],
@@ -43,7 +43,7 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
         assert_eq!(world.dead_letters().await, BTreeMap::from([(("open".to_owned(), "unreadable_entry".to_owned()), 5)]));
         assert_eq!(world.sql("select 1 from public.dead_letters where bytes = 'kanarienvogel\nkanarienvogel'").await.len(), 1, "its bytes are kept");
         // A batch whose header could be read has a receipt that says that it is dead.
-        for (batch, dead) in [(&cut_off, 1), (&short, 7)] {
+        for (batch, dead) in [(&cut_off, 1), (&short, 7), (&later, 1)] {
             let became = acme.batch(batch).await;
             assert_eq!((&became["accepted"], &became["stored"], &became["dead"]), (&json!(dead), &json!(0), &json!(dead)), "{became}");
         }
@@ -73,6 +73,38 @@ fn a_record_whose_row_postgres_refuses_is_buried_alone() {
             assert!(letter.get::<String, _>("reason").contains("no_poison"));
         }
         world.until_queue_holds(0, SOON).await;
+    });
+}
+
+#[test]
+fn a_tenant_whose_table_refuses_all_is_parked_and_stops_nobody() {
+    story(async |world| {
+        let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+        world.sql("alter table acme.log_rows add constraint nothing_at_all check (message is null) not valid").await;
+        let (refused, good) = (numbered("refused", 2000), numbered("good", 30));
+        let (parked, others) = tokio::join!(acme.accepted(&refused), other.accepted(&good));
+        other.wait_until_indexed(&others).await;
+        assert_eq!(acme.batch(&parked).await["state"], "queued");
+        world.sql("alter table acme.log_rows drop constraint nothing_at_all").await;
+        acme.wait_until(&parked, "indexed", LEFT_BEHIND_AFTER + SOON).await;
+        assert_eq!(world.dead_letters().await, BTreeMap::new(), "nothing of it was poison");
+    });
+}
+
+#[test]
+fn a_lock_on_one_tenants_table_keeps_nobody_else_waiting() {
+    story(async |world| {
+        let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+        let mut somebody = world.rows_connection().await;
+        let mut transaction = sqlx::Connection::begin(&mut somebody).await.expect("Postgres answers");
+        sqlx::query("lock table acme.log_rows in access exclusive mode").execute(&mut *transaction).await.expect("a lock");
+        let records = numbered("record", 30);
+        let (waiting, others) = tokio::join!(acme.accepted(&records), other.accepted(&records));
+        other.wait_until_indexed(&others).await;
+        assert_eq!(acme.batch(&waiting).await["state"], "queued");
+        transaction.rollback().await.expect("Postgres answers");
+        acme.wait_until(&waiting, "indexed", LEFT_BEHIND_AFTER + SOON).await;
+        assert_eq!(world.dead_letters().await, BTreeMap::new());
     });
 }
 

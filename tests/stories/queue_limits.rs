@@ -52,6 +52,28 @@ async fn until_drained(world: &World) -> Vec<(String, i64)> {
 }
 
 #[test]
+fn one_tenants_idempotency_keys_leave_room_for_those_of_others() {
+    story_with(&[("LOGGERHUB_IDEMPOTENCY_TENANT_CAP_BYTES", "1500")], async |world| {
+        let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+        let sending = |n: usize| Sending::json(&plain("keyed")).idempotency_key(&format!("key-{n}"));
+        let mut n = 0;
+        let refused = loop {
+            let answer = acme.send(sending(n)).await;
+            if answer.status != 202 {
+                break answer;
+            }
+            n += 1;
+        };
+        refused.problem(503, "idempotency_full");
+        // An hour's keys are let go together, once the last of them is a day old.
+        let after: u64 = refused.header("retry-after").and_then(|seconds| seconds.parse().ok()).expect("seconds");
+        assert!((24 * 3600..=25 * 3600).contains(&after), "{after} s");
+        other.send(sending(n)).await.ok(202);
+        acme.send(sending(0)).await.ok(202);
+    });
+}
+
+#[test]
 fn no_idempotency_key_is_forgotten_early_to_make_room_for_another() {
     story_with(&[("LOGGERHUB_IDEMPOTENCY_CAP_BYTES", "1500")], async |world| {
         let acme = world.tenant("acme").await;

@@ -1,8 +1,10 @@
 //! One request: its records checked and stamped, put into the queue with one call, the processor woken.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
-use shared::error::{Error, Fault, Result};
+use shared::error::{Engine, Error, Fault, Result};
 use shared::fault;
 use shared::grant::Grant;
 use shared::ids::{BatchId, TenantId};
@@ -13,6 +15,8 @@ use crate::body::Received;
 use crate::routes::Accepted;
 use crate::{App, REDIS_TIMEOUT, split};
 
+/// How long ringing may take: SQS answers in some milliseconds, or is in trouble.
+const RING_WITHIN: Duration = Duration::from_millis(500);
 /// Longest `Idempotency-Key`.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
@@ -119,7 +123,9 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
     let idempotency = key.zip(checked.body_hash.clone()).map(|(key, body)| Idempotency { key: hex(key.0.as_bytes()), body });
     let deadline = now + u64::try_from(REDIS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
     fault::point("ingest.before_push");
-    let pushed = app.queue.push(&header, &checked.payload, idempotency.as_ref(), deadline).await?;
+    // Past its deadline the script takes nothing in, so whoever stops waiting then loses nothing.
+    let pushed = tokio::time::timeout(REDIS_TIMEOUT, app.queue.push(&header, &checked.payload, idempotency.as_ref(), deadline)).await;
+    let pushed = pushed.unwrap_or_else(|_| Err(Error::unavailable(Engine::Redis, "no answer in time")))?;
     fault::point("ingest.after_push");
     match pushed {
         Pushed::Accepted { ring } => {
@@ -132,14 +138,15 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
         Pushed::Conflict => Err(Error::Conflict { code: "idempotency_conflict", detail: "this Idempotency-Key came before with another body".to_owned() }),
         Pushed::Full => Err(queue::full()),
         Pushed::TenantFull => Err(queue::tenant_full()),
-        Pushed::Forgetful => Err(queue::forgetful()),
+        Pushed::Forgetful { retry_after } => Err(queue::forgetful(retry_after)),
         Pushed::Late => Err(queue::late()),
     }
 }
 
 /// The batch is safe by now: a bell that cannot be rung delays it by a minute at most, and must not cost the client its answer.
 async fn ring_bell(app: &App) {
-    if let Err(error) = app.bell.ring(app.linger).await {
+    let rung = tokio::time::timeout(RING_WITHIN, app.bell.ring(app.linger)).await;
+    if let Err(error) = rung.unwrap_or_else(|_| Err(Error::unavailable(Engine::Sqs, "no answer in time"))) {
         tracing::warn!(cause = shared::error::chain(&error), "the bell could not be rung");
     }
 }

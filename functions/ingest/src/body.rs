@@ -24,8 +24,8 @@ const CHUNK: usize = 64 * 1024;
 const MAX_WINDOW_LOG: u32 = 25;
 /// Bodies past this are split and packed off the threads that answer other requests: that takes milliseconds.
 const HEAVY: usize = 128 * 1024;
-/// A compressed body past this may unpack to all that is taken.
-const HEAVY_COMPRESSED: usize = 8 * 1024;
+/// A compressed body past this may unpack to all that is taken: a zstd block of four bytes stands for 128 KiB (RFC 8878, 3.1.1.2).
+const HEAVY_COMPRESSED: usize = 64;
 
 /// A body as it came.
 #[derive(Debug)]

@@ -27,36 +27,42 @@ pub(crate) fn split(body: &[u8], ndjson: bool) -> Result<Split<'_>> {
         return Err(Error::Malformed { code: "empty_body", detail: "the body is empty".to_owned() });
     };
     let records = match first {
-        _ if ndjson => lines(body),
+        _ if ndjson => lines(body)?,
         b'[' => elements(body)?,
         b'{' => match end_of_value(body, 0) {
             Some(end) if end == body.len() => match wrapped(body)? {
                 Some(logs) => elements(logs)?,
                 None => return Ok(Split { records: vec![body], single: true }),
             },
-            _ if memchr::memchr(b'\n', body).is_some() => lines(body),
+            _ if memchr::memchr(b'\n', body).is_some() => lines(body)?,
             _ => return Err(unclosed()),
         },
         _ => return Ok(Split { records: vec![body], single: true }),
     };
-    if records.len() > MAX_LOGS {
-        return Err(Error::TooLarge { code: "too_many_logs", detail: format!("the body has more than {MAX_LOGS} logs") });
-    }
     Ok(Split { records, single: false })
 }
 
-fn lines(body: &[u8]) -> Vec<&[u8]> {
+/// Adds a part, as long as there are not too many: 20 MiB of commas would be 20 million of them.
+fn push<'a>(found: &mut Vec<&'a [u8]>, part: &'a [u8]) -> Result<()> {
+    if found.len() == MAX_LOGS {
+        return Err(Error::TooLarge { code: "too_many_logs", detail: format!("the body has more than {MAX_LOGS} logs") });
+    }
+    found.push(part);
+    Ok(())
+}
+
+fn lines(body: &[u8]) -> Result<Vec<&[u8]>> {
     let lines = memchr::memchr_iter(b'\n', body).chain([body.len()]);
     let mut start = 0;
     let mut found = Vec::new();
     for end in lines {
         let line = body[start..end].trim_ascii();
         if !line.is_empty() {
-            found.push(line);
+            push(&mut found, line)?;
         }
         start = end + 1;
     }
-    found
+    Ok(found)
 }
 
 /// The elements of an array that fills `array`.
@@ -72,7 +78,7 @@ fn elements(array: &[u8]) -> Result<Vec<&[u8]>> {
     let mut start = 0;
     loop {
         let end = end_of_element(inside, start);
-        found.push(inside[start..end].trim_ascii());
+        push(&mut found, inside[start..end].trim_ascii())?;
         if end >= inside.len() {
             return Ok(found);
         }

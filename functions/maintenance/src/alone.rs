@@ -11,9 +11,10 @@ use uuid::Uuid;
 const LEASE: Duration = Duration::from_secs(6);
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 
-/// Does work unless another process is at it; `None` says that one is. Where Redis does not answer it is done all the same: doing it
-/// twice is a waste, and no harm.
-pub(crate) async fn alone<T>(queue: &Queue, name: &str, work: impl Future<Output = T>) -> Option<T> {
+/// Does work unless another process is at it; `None` says that one is, or that the work was given up after `at_most`: a store whose
+/// host vanished may never answer, and must not keep the lease. Where Redis does not answer it is done all the same: doing it twice is a
+/// waste, and no harm.
+pub(crate) async fn alone<T>(queue: &Queue, name: &str, at_most: Duration, work: impl Future<Output = T>) -> Option<T> {
     let holder = Uuid::new_v4();
     if matches!(queue.lease(name, holder, LEASE).await, Ok(false)) {
         return None;
@@ -25,9 +26,13 @@ pub(crate) async fn alone<T>(queue: &Queue, name: &str, work: impl Future<Output
         }
     };
     let done = tokio::select! {
-        done = pin!(work) => done,
+        done = pin!(work) => Some(done),
+        () = tokio::time::sleep(at_most) => {
+            tracing::error!(work = name, seconds = at_most.as_secs(), "work was given up: a store does not answer, and says nothing");
+            None
+        }
         () = renewal => unreachable!("it is renewed for ever"),
     };
     let _ = queue.lease(name, holder, Duration::ZERO).await;
-    Some(done)
+    done
 }

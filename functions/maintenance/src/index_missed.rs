@@ -36,6 +36,9 @@ const FRAMES_AT_ONCE: usize = 16;
 /// How long one request may take. Nobody waits, and one that is given up goes on in OpenSearch, so that the next is slower still.
 const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long after its budget a run is given up: longer than what it had begun may take by its own timeouts.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(180);
+
 /// What a run did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Indexed {
@@ -51,7 +54,7 @@ pub struct Indexed {
     pub broken: usize,
     /// The engine whose trouble ended the run.
     pub stopped_by: Option<Engine>,
-    /// Nothing was done, because another process is at it.
+    /// Nothing was done, because another process is at it; or the run was given up.
     pub elsewhere: bool,
 }
 
@@ -80,7 +83,7 @@ type Refusing = Mutex<HashSet<String>>;
 /// # Errors
 /// Only our own mistakes; weather ends the run, and the report names the engine.
 pub async fn index_missed(app: &App, budget: Duration) -> Result<Indexed> {
-    let done = alone(&app.queue, "index_missed", work(app, budget)).await;
+    let done = alone(&app.queue, "index_missed", budget + GIVEN_UP_AFTER, work(app, budget)).await;
     done.unwrap_or_else(|| Ok(Indexed { elsewhere: true, ..Indexed::default() }))
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use shared::archive::Archive;
-use shared::error::{Result, chain};
+use shared::error::{Error, Result, chain};
 use shared::index::Index;
 use shared::keys::KeyRing;
 use shared::queue::Queue;
@@ -46,6 +46,9 @@ pub use republish_keys::{Republished, republish_keys};
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one run takes up work on what the index missed, and on dead letters: a schedule wakes the next every minute.
 const WORK_BUDGET: Duration = Duration::from_secs(45);
+
+/// How long a step may take. A store whose host vanished may never answer: the next run asks again.
+const STEP_WITHIN: Duration = Duration::from_secs(600);
 
 /// What maintenance needs.
 #[derive(Debug, Clone)]
@@ -132,7 +135,8 @@ pub async fn upkeep(app: &App) -> Report {
 
 /// Boxed, because the types of the steps' futures are nested deeper than the compiler looks.
 async fn step<T>(name: &'static str, work: BoxFuture<'_, Result<T>>) -> Option<T> {
-    match work.await {
+    let done = tokio::time::timeout(STEP_WITHIN, work).await;
+    match done.unwrap_or_else(|_| Err(Error::internal("maintenance", "a store did not answer, and said nothing"))) {
         Ok(report) => Some(report),
         Err(error) => {
             metrics::counter!("loggerhub_maintenance_failures_total", "step" => name).increment(1);
@@ -145,7 +149,6 @@ async fn step<T>(name: &'static str, work: BoxFuture<'_, Result<T>>) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::error::Error;
 
     #[tokio::test]
     async fn a_run_has_failed_only_if_all_of_it_has() {

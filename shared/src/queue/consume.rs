@@ -23,13 +23,16 @@ pub struct TakeBudget {
 
 impl Queue {
     /// Takes what waits for `consumer`: first what others left behind, up to half of the budget so that what cannot be stored now
-    /// leaves room for what can; then a quarter of the slow lane, then the main lane, then what room is left from the slow one.
+    /// leaves room for what can; then three quarters of the rest from the main lane, then from the slow one, then what room is left
+    /// from the main one again. The main lane comes first because one entry may be larger than the budget: coming out of the slow
+    /// lane first, such entries would leave the main one nothing. Each take begins at another partition, for the same reason.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
     pub async fn take(&self, consumer: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
         let mut taken: Vec<Taken> = Vec::new();
-        for partition in self.partitions() {
+        let partitions = self.partitions_in_turn();
+        for partition in &partitions {
             for lane in [partition.main(), partition.slow()] {
                 taken.extend(self.claim_left_behind(consumer, &lane, budget.divided_by(2).less(&taken)).await?);
                 if taken.last().is_some_and(|entry| entry.held.deliveries >= ALONE_AFTER) {
@@ -37,9 +40,14 @@ impl Queue {
                 }
             }
         }
-        for partition in self.partitions() {
-            for (lane, share) in [(partition.slow(), 4), (partition.main(), 1), (partition.slow(), 1)] {
-                taken.extend(self.take_fresh(consumer, &lane, budget.less(&taken).divided_by(share)).await?);
+        for (n, partition) in partitions.iter().enumerate() {
+            // An equal share of what is left for each partition that is still to come.
+            let share = budget.less(&taken).divided_by(partitions.len() - n);
+            let before = taken.len();
+            taken.extend(self.take_fresh(consumer, &partition.main(), share.but_a_quarter()).await?);
+            for lane in [partition.slow(), partition.main()] {
+                let left = share.less(&taken[before..]);
+                taken.extend(self.take_fresh(consumer, &lane, left).await?);
             }
         }
         Ok(taken)
@@ -131,6 +139,11 @@ impl TakeBudget {
 
     fn divided_by(self, share: usize) -> Self {
         Self { bytes: self.bytes / share, entries: self.entries.div_ceil(share) }
+    }
+
+    fn but_a_quarter(self) -> Self {
+        let quarter = self.divided_by(4);
+        Self { bytes: self.bytes - quarter.bytes, entries: (self.entries - quarter.entries).max(1) }
     }
 
     fn is_spent(self) -> bool {

@@ -76,6 +76,17 @@ impl Queue {
         })
     }
 
+    /// Whether Redis takes a write just now: one that loads its data, is a replica, has no memory left or cannot write its disk answers
+    /// questions, and takes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], with what Redis says.
+    pub async fn try_a_write(&self) -> Result<()> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.partition(0).probe()).arg(1).arg("PX").arg(1000);
+        set.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
+    }
+
     /// Refuses to go on where Redis would not keep what it takes; asks it now and then.
     pub(super) async fn be_durable(&self) -> Result<()> {
         let now = Instant::now();

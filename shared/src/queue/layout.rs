@@ -1,11 +1,19 @@
 //! Names of keys: all that belongs to a partition carries its hash tag.
 
+use std::sync::atomic::Ordering;
+
 use super::Queue;
 use crate::ids::TenantId;
 
 impl Queue {
     pub(super) fn partitions(&self) -> impl Iterator<Item = Partition> {
         (0..self.redis.partitions).map(|number| self.partition(number))
+    }
+
+    /// All of them, each time beginning with another.
+    pub(super) fn partitions_in_turn(&self) -> Vec<Partition> {
+        let first = self.first_partition.fetch_add(1, Ordering::Relaxed);
+        (0..self.redis.partitions).map(|n| self.partition(first.wrapping_add(n) % self.redis.partitions)).collect()
     }
 
     pub(super) fn partition(&self, number: u16) -> Partition {
@@ -39,6 +47,10 @@ impl Partition {
         format!("{}bell", self.0)
     }
 
+    pub(super) fn probe(&self) -> String {
+        format!("{}probe", self.0)
+    }
+
     pub(super) fn lease(&self, work: &str) -> String {
         format!("{}lease:{work}", self.0)
     }
@@ -49,6 +61,10 @@ impl Partition {
 
     pub(super) fn idempotency_bytes(&self) -> String {
         format!("{}idem-bytes", self.0)
+    }
+
+    pub(super) fn idempotency_bytes_of(&self, tenant: &TenantId) -> String {
+        format!("{}idem-bytes:{tenant}", self.0)
     }
 
     pub(super) fn idempotency(&self, tenant: &TenantId, key: &str) -> String {

@@ -38,6 +38,8 @@ pub struct QueueSettings {
     pub tenant_cap_bytes: u64,
     /// Most bytes that one partition may remember of `Idempotency-Key`s.
     pub idempotency_cap_bytes: u64,
+    /// Most bytes of one tenant's of them.
+    pub idempotency_tenant_cap_bytes: u64,
     /// What makes a 202 mean on disk.
     pub durability: Durability,
     /// How long the bell waits after the first request, so that small ones are drained together.
@@ -56,6 +58,7 @@ impl QueueSettings {
             cap_bytes: env.parsed("LOGGERHUB_QUEUE_CAP_BYTES")?,
             tenant_cap_bytes: env.parsed("LOGGERHUB_QUEUE_TENANT_CAP_BYTES")?,
             idempotency_cap_bytes: env.parsed("LOGGERHUB_IDEMPOTENCY_CAP_BYTES")?,
+            idempotency_tenant_cap_bytes: env.parsed("LOGGERHUB_IDEMPOTENCY_TENANT_CAP_BYTES")?,
             durability: env.parsed("LOGGERHUB_REDIS_DURABILITY")?,
             linger: env.millis("LOGGERHUB_LINGER_MS")?,
             bell_url: env.optional("LOGGERHUB_BELL_URL"),

@@ -68,9 +68,15 @@ pub const VARIABLES: &[Variable] = &[
     ),
     with_default(
         "LOGGERHUB_IDEMPOTENCY_CAP_BYTES",
+        "1073741824",
+        "ingest, server",
+        "Memory of one partition for `Idempotency-Key`s, some 340 bytes each for 24 h (1 GiB is 36 a second); past that new ones are answered 503, and none is forgotten early.",
+    ),
+    with_default(
+        "LOGGERHUB_IDEMPOTENCY_TENANT_CAP_BYTES",
         "268435456",
         "ingest, server",
-        "Memory of one partition for `Idempotency-Key`s, some 340 bytes each for 24 h; past that new ones are answered 503, and none is forgotten early.",
+        "Memory of one tenant's `Idempotency-Key`s, so that one tenant does not use up what is there for all.",
     ),
     with_default(
         "LOGGERHUB_REDIS_DURABILITY",

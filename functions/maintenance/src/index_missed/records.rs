@@ -42,7 +42,8 @@ pub(super) async fn read(archive: &Archive, frame: Frame) -> Result<(Vec<Missed>
     let (tenant, wanted) = (Arc::clone(&frame.tenant), frame.wanted.len());
     let found = match fetch(archive, frame).await {
         Ok(found) => found,
-        Err(error) if error.is_retryable() => return Err(error),
+        // One object that cannot be had while the store is well must not hold up all that is newer: it is tried again in the next run.
+        Err(error) if error.is_retryable() && archive.ping().await.is_err() => return Err(error),
         Err(error) => {
             tracing::error!(%tenant, place, logs = wanted, cause = chain(&error), "a raw frame that rows name cannot be read");
             return Ok((Vec::new(), wanted));
