@@ -3,10 +3,14 @@
 mod answer;
 mod by_hand;
 mod caller;
+mod certificates;
+mod connect;
 mod encoding;
 mod eventually;
+mod lambda;
 mod leftovers;
 mod name;
+mod own_cluster;
 mod own_engine;
 mod own_log;
 mod process;
@@ -18,8 +22,11 @@ mod world;
 
 pub(crate) use answer::{Answer, Seen, ids, logs, texts};
 pub(crate) use caller::{Caller, Sending, batch_id};
+pub(crate) use certificates::Certificates;
 pub(crate) use encoding::Encoding;
 pub(crate) use eventually::{SOON, eventually};
+pub(crate) use lambda::{BellQueue, Lambda};
+pub(crate) use own_cluster::OwnCluster;
 pub(crate) use own_engine::{Kind, OwnEngine};
 pub(crate) use own_log::CANARY;
 pub(crate) use property::for_all;
@@ -57,8 +64,13 @@ pub(crate) fn story_on(own: &OwnEngine, body: impl AsyncFnOnce(&World)) {
     tell(&engines().with(setting, url), &[], body);
 }
 
+/// As [`story`], with other engines than everybody's.
+pub(crate) fn story_with_engines(settings: &[(&'static str, String)], body: impl AsyncFnOnce(&World)) {
+    tell(&settings.iter().fold(engines(), |engines, (name, value)| engines.with(name, value)), &[], body);
+}
+
 fn tell(engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
-    leftovers::sweep_once(engines);
+    leftovers::sweep_once(&self::engines());
     let name = name::Name::fresh();
     let runtime = runtime();
     let turn = runtime.block_on(WORLDS.acquire()).expect("the semaphore is never closed");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod batches;
+mod by_lambda;
 mod dead_letters;
 mod detail;
 mod engines_down;
@@ -21,6 +22,7 @@ mod many_hubs;
 mod measuring;
 mod opensearch_busy;
 mod opensearch_down;
+mod other_engines;
 mod poison;
 mod processor_dies;
 mod queue_command;

@@ -51,7 +51,7 @@ async fn documents(env: &Env, tenant: &TenantId) -> anyhow::Result<u64> {
 }
 
 async fn raw(env: &Env, tenant: &TenantId) -> anyhow::Result<(u64, u64)> {
-    let archive = Archive::open(&ArchiveSettings::from_env(env)?).await;
+    let archive = Archive::open(&ArchiveSettings::from_env(env)?).await?;
     let (mut lines, mut ids) = (0, HashSet::new());
     for path in archive.list("raw/").await? {
         let bytes = archive.whole(&path).await?;

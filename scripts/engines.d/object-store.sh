@@ -39,17 +39,25 @@ make_minio() {
 }
 
 launch() {
+  local certs=()
+  if [[ -n $TLS ]]; then
+    mkdir -p "$ENGINE_DIR/certs"
+    cp "$TLS/cert.pem" "$ENGINE_DIR/certs/public.crt"
+    cp "$TLS/key.pem" "$ENGINE_DIR/certs/private.key"
+    certs=(--certs-dir "$ENGINE_DIR/certs")
+  fi
   detach env MINIO_ROOT_USER="$ENGINE_USER" MINIO_ROOT_PASSWORD="$ENGINE_SECRET" MINIO_REGION="$REGION" \
     MINIO_BROWSER=off MINIO_UPDATE=off \
-    "$CACHE/minio-$MINIO/minio" server --quiet --address "127.0.0.1:$PORT" "$ENGINE_DIR/data"
+    "$CACHE/minio-$MINIO/minio" server --quiet --address "127.0.0.1:$PORT" "${certs[@]}" "$ENGINE_DIR/data"
 }
 
 # s3 METHOD PATH [CURL OPTION...]: prints the body and, last, the status.
 s3() {
   local method=$1 path=$2
   shift 2
+  [[ -z $TLS ]] || set -- --cacert "$TLS/ca.pem" "$@"
   curl -sS -m 10 --aws-sigv4 "aws:amz:$REGION:s3" --user "$ENGINE_USER:$ENGINE_SECRET" -w '%{http_code}' \
-    -X "$method" "$@" "http://127.0.0.1:$PORT/$path"
+    -X "$method" "$@" "http${TLS:+s}://127.0.0.1:$PORT/$path"
 }
 
 # A made bucket answers 200, one that is ours already 409. The object is the small file at hand, the one that holds our port.

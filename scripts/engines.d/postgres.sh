@@ -53,9 +53,16 @@ make_cluster() {
 }
 
 launch() {
+  local ssl=()
+  if [[ -n $TLS ]]; then
+    # It wants a key that nobody else can read.
+    install -m 600 "$TLS/cert.pem" "$TLS/key.pem" "$(data_dir)/cluster/"
+    if ((EUID == 0)); then chown "$(account)" "$(data_dir)"/cluster/{cert,key}.pem; fi
+    ssl=(-c ssl=on -c ssl_cert_file=cert.pem -c ssl_key_file=key.pem)
+  fi
   detach_as_owner "$(postgres_bin)/postgres" -D "$(data_dir)/cluster" \
     -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories= \
-    -c max_connections=300 -c shared_buffers=256MB -c max_wal_size=2GB
+    -c max_connections=300 -c shared_buffers=256MB -c max_wal_size=2GB "${ssl[@]}"
 }
 
 detach_as_owner() {
@@ -67,7 +74,9 @@ detach_as_owner() {
 }
 
 sql() {
-  PGPASSWORD=$ENGINE_USER PGCONNECT_TIMEOUT=5 "$(postgres_bin)/psql" -h 127.0.0.1 -p "$PORT" -v ON_ERROR_STOP=1 -XqtA "$@"
+  local how=()
+  [[ -z $TLS ]] || how=(PGSSLMODE=verify-full "PGSSLROOTCERT=$TLS/ca.pem")
+  env PGPASSWORD="$ENGINE_USER" PGCONNECT_TIMEOUT=5 "${how[@]}" "$(postgres_bin)/psql" -h 127.0.0.1 -p "$PORT" -v ON_ERROR_STOP=1 -XqtA "$@"
 }
 
 check() {

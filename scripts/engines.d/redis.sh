@@ -11,11 +11,17 @@ prepare() {
 }
 
 launch() {
-  detach "$(command -v redis-server)" --bind 127.0.0.1 --port "$PORT" --protected-mode yes --dir "$ENGINE_DIR/data" \
+  local listen=(--port "$PORT")
+  [[ -z $TLS ]] || listen=(--port 0 --tls-port "$PORT" --tls-cert-file "$TLS/cert.pem" --tls-key-file "$TLS/key.pem" --tls-ca-cert-file "$TLS/ca.pem" --tls-auth-clients no)
+  detach "$(command -v redis-server)" --bind 127.0.0.1 "${listen[@]}" --protected-mode yes --dir "$ENGINE_DIR/data" \
     --appendonly yes --appendfsync always --save '' --maxmemory-policy noeviction
 }
 
-redis() { redis-cli -h 127.0.0.1 -p "$PORT" "$@"; }
+redis() {
+  local how=()
+  [[ -z $TLS ]] || how=(--tls --cacert "$TLS/ca.pem")
+  redis-cli -h 127.0.0.1 -p "$PORT" "${how[@]}" "$@"
+}
 
 check() {
   [[ $(redis set loggerhub:start-check here ex 60) == OK && $(redis get loggerhub:start-check) == here ]] &&

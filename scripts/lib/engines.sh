@@ -3,6 +3,7 @@
 
 ENGINES_DATA=$DATA/engines
 ALL_ENGINES=(postgres redis opensearch object-store localstack)
+TLS=${LOGGERHUB_ENGINES_TLS:-} # Folder of ca.pem, cert.pem and key.pem: then Redis, Postgres and the object store speak TLS.
 READY_SECONDS=240 # The slowest first start seen, on two busy cores, took a quarter of it.
 
 # One login for all: these engines answer on loopback only and hold nothing but a developer's data.
@@ -46,19 +47,20 @@ engine_port() {
 }
 
 print_env() {
-  local url=127.0.0.1 postgres
+  local url=127.0.0.1 s=${TLS:+s} postgres
   postgres=postgres://$ENGINE_USER:$ENGINE_USER@$url:$(engine_port postgres)
   cat <<EOF
-export LOGGERHUB_REDIS_URL=redis://$url:$(engine_port redis)/0
-export LOGGERHUB_CONTROL_DATABASE_URL=$postgres/loggerhub
-export LOGGERHUB_LOGS_DATABASE_URL=$postgres/loggerhub_processor_db
+export LOGGERHUB_REDIS_URL=redis$s://$url:$(engine_port redis)/0
+export LOGGERHUB_CONTROL_DATABASE_URL=$postgres/loggerhub${TLS:+?sslmode=verify-full}
+export LOGGERHUB_LOGS_DATABASE_URL=$postgres/loggerhub_processor_db${TLS:+?sslmode=verify-full}
 export LOGGERHUB_OPENSEARCH_URL=http://$url:$(engine_port opensearch)
-export LOGGERHUB_S3_ENDPOINT=http://$url:$(engine_port object-store)
+export LOGGERHUB_S3_ENDPOINT=http$s://$url:$(engine_port object-store)
 export LOGGERHUB_S3_BUCKET=$BUCKET
 export LOGGERHUB_S3_REGION=$REGION
 export LOGGERHUB_S3_ACCESS_KEY_ID=$ENGINE_USER
 export LOGGERHUB_S3_SECRET_ACCESS_KEY=$ENGINE_SECRET
 EOF
+  [[ -z $TLS ]] || echo "export LOGGERHUB_CA_FILE=$TLS/ca.pem"
   if [[ " $* " == *" localstack "* ]] || is_running localstack; then
     echo "export LOGGERHUB_SQS_ENDPOINT=http://$url:$(engine_port localstack)"
   fi

@@ -60,13 +60,13 @@ impl Doors {
         Ok(Self {
             queue: Queue::new(redis, &settings.queue),
             patient_queue: Queue::without_pushes(patient),
-            auth: Authenticator::new(ring.clone(), Some(registry.clone()), settings.operator.clone()),
+            auth: Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone()),
             ring,
             registry,
             rows: Rows::open(&settings.logs)?,
             drain_rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.index)?,
-            archive: Archive::open(&settings.archive).await,
+            index: Index::open(&settings.index).await?,
+            archive: Archive::open(&settings.archive).await?,
             bell: Bell::in_process(),
             linger: settings.queue.linger,
         })
@@ -75,7 +75,7 @@ impl Doors {
     /// What ingest needs. Its keys are never looked up in Postgres, here as on Lambda.
     #[must_use]
     pub fn ingest(&self) -> ingest::App {
-        let auth = Authenticator::new(self.ring.clone(), None, None);
+        let auth = Authenticator::new(self.ring.clone(), None);
         ingest::App { queue: self.queue.clone(), bell: self.bell.clone(), linger: self.linger, auth, budget: ingest::Budget::default() }
     }
 

@@ -4,6 +4,8 @@
 //! port, drains the queue in a loop and does maintenance on its schedule; [`Hub::stop`] finishes what is in hand.
 
 pub mod audit;
+pub mod bridge;
+pub mod cost;
 pub mod dead_letters;
 pub mod demo;
 pub mod documents;

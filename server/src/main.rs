@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, audit, dead_letters, demo, documents, queue, rebuild};
+use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, queue, rebuild};
 use shared::settings::Env;
 
 /// Memory that was freed is given back. glibc keeps some for each thread: at 10,000 logs/s with OpenSearch away for 20 s its peak was
@@ -34,6 +34,10 @@ enum Command {
     Queue(queue::Arguments),
     /// List, show, redrive or discard what could not be stored, of all tenants.
     DeadLetters(dead_letters::Arguments),
+    /// Reckon what a hub of some size costs on AWS, with the arithmetic, beside what hosted services ask.
+    Cost(cost::Arguments),
+    /// Feed functions from SQS as AWS does, on a machine with LocalStack and `cargo lambda watch`.
+    Bridge(bridge::Arguments),
     /// Make a demo tenant on a running server, send it the sample, and show what comes back.
     Demo(demo::Arguments),
     /// Print the OpenAPI document.
@@ -72,6 +76,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
         Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,
         Command::Queue(arguments) => queue::run(&arguments, &env).await,
+        Command::Cost(arguments) => cost::run(&arguments),
+        Command::Bridge(arguments) => bridge::run(&arguments, &env).await,
         Command::Demo(arguments) => demo::run(&arguments, &env).await,
         Command::Openapi => print_line(&documents::openapi()?),
         Command::Settings { env_example: true } => print_line(documents::env_example().trim_end()),

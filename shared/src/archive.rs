@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::aws;
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::settings::ArchiveSettings;
@@ -35,12 +36,12 @@ pub struct Archive {
 
 impl Archive {
     /// Prepares the client; nothing is sent before the first call.
-    pub async fn open(settings: &ArchiveSettings) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for authorities that are none.
+    pub async fn open(settings: &ArchiveSettings) -> Result<Self> {
         let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(settings.region.clone()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts);
+        let mut loader = aws::loader(&settings.region, settings.authorities.as_ref())?.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).timeout_config(timeouts);
         if let Some((id, secret)) = &settings.credentials {
             loader = loader.credentials_provider(Credentials::new(id, secret.reveal(), None, None, "settings"));
         }
@@ -53,7 +54,7 @@ impl Archive {
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
-        Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone(), prefix: settings.prefix.clone() }
+        Ok(Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone(), prefix: settings.prefix.clone() })
     }
 
     /// A fresh name for an object of logs received at `at`: `raw/{class}/{yyyy}/{mm}/{dd}/{tenant or _shared}/{id}.ndjson.zst`.

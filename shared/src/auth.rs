@@ -11,6 +11,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use futures::future::BoxFuture;
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
@@ -31,21 +32,38 @@ pub const OPERATOR_TOKEN: &str = "x-operator-token";
 /// Shortest operator token: anything shorter can be guessed.
 const MIN_OPERATOR_TOKEN: usize = 16;
 
+/// Where grants are looked up while Redis is in trouble. Not the registry by name: ingest has none, and carries nothing of Postgres.
+trait Grants: std::fmt::Debug + Send + Sync {
+    fn grant<'a>(&'a self, hash: &'a KeyHash) -> BoxFuture<'a, Result<Option<Grant>>>;
+}
+
+impl Grants for Registry {
+    fn grant<'a>(&'a self, hash: &'a KeyHash) -> BoxFuture<'a, Result<Option<Grant>>> {
+        Box::pin(Self::grant(self, hash))
+    }
+}
+
 /// Checks keys and the operator's token.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     ring: KeyRing,
-    registry: Option<Registry>,
+    registry: Option<Arc<dyn Grants>>,
     operator: Option<Secret>,
     cache: moka::future::Cache<KeyHash, Option<Arc<Grant>>>,
 }
 
 impl Authenticator {
-    /// Looks keys up in `ring`, and in `registry` (if there is one) when the ring cannot tell.
+    /// Looks keys up in `ring`.
     #[must_use]
-    pub fn new(ring: KeyRing, registry: Option<Registry>, operator: Option<Secret>) -> Self {
+    pub fn new(ring: KeyRing, operator: Option<Secret>) -> Self {
         let cache = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_FOR).build();
-        Self { ring, registry, operator, cache }
+        Self { ring, registry: None, operator, cache }
+    }
+
+    /// The same, asking `registry` when the ring cannot tell.
+    #[must_use]
+    pub fn or_ask(self, registry: Registry) -> Self {
+        Self { registry: Some(Arc::new(registry)), ..self }
     }
 
     /// The operator's token, if there is one.

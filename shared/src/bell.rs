@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::aws;
 use crate::error::{Engine, Error, Result};
 use crate::settings::QueueSettings;
 
@@ -29,13 +30,12 @@ impl Bell {
     }
 
     /// The bell that the settings name: SQS where there is a queue, else in the process.
-    pub async fn open(settings: &QueueSettings, region: &str) -> Self {
-        let Some(url) = settings.bell_url.clone() else { return Self::in_process() };
-        let mut loader = aws_config::from_env().region(aws_config::Region::new(region.to_owned()));
-        if let Some(endpoint) = &settings.sqs_endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        Self(Kind::Sqs { client: aws_sdk_sqs::Client::new(&loader.load().await), url })
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for authorities that are none.
+    pub fn open(settings: &QueueSettings, region: &str) -> Result<Self> {
+        let Some(url) = settings.bell_url.clone() else { return Ok(Self::in_process()) };
+        Ok(Self(Kind::Sqs { client: aws::sqs(settings, region)?, url }))
     }
 
     /// Calls the processor, after `delay` (SQS counts it in whole seconds).

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opensearch::auth::Credentials;
+use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::response::Response;
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
@@ -24,6 +25,7 @@ use opensearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::aws;
 use crate::error::{Engine, Error, Result, chain};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::settings::OpenSearchSettings;
@@ -50,15 +52,22 @@ impl Index {
     /// Prepares the client; nothing is sent before the first call.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a URL that is none.
-    pub fn open(settings: &OpenSearchSettings) -> Result<Self> {
-        let fail = |e: Box<dyn std::error::Error + Send + Sync>| Error::internal("reading LOGGERHUB_OPENSEARCH_URL", e);
+    /// [`Error::Internal`] for a URL that is none, for authorities that are none, or for signing without any credentials.
+    pub async fn open(settings: &OpenSearchSettings) -> Result<Self> {
+        let fail = |e: Box<dyn std::error::Error + Send + Sync>| Error::internal("reading the settings of OpenSearch", e);
         let mut url = Url::parse(settings.url.reveal()).map_err(|e| fail(e.into()))?;
         let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
         let _ = (url.set_username(""), url.set_password(None));
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url));
-        if !user.is_empty() {
+        if let Some(region) = &settings.sign_for {
+            let aws = aws::loader(region, None)?.load().await;
+            builder = builder.auth(Credentials::try_from(&aws).map_err(|e| fail(e.into()))?);
+        } else if !user.is_empty() {
             builder = builder.auth(Credentials::Basic(user, password));
+        }
+        if let Some(authorities) = &settings.authorities {
+            let trusted = Certificate::from_pem(authorities.pem()).map_err(|e| fail(e.into()))?;
+            builder = builder.cert_validation(CertificateValidation::Full(trusted));
         }
         let transport = builder.build().map_err(|e| fail(e.into()))?;
         Ok(Self { transport, settings: settings.clone(), known: Arc::default() })
@@ -193,10 +202,10 @@ mod tests {
     use super::*;
     use crate::settings::Env;
 
-    #[test]
-    fn the_template_is_json_and_takes_the_settings() {
+    #[tokio::test]
+    async fn the_template_is_json_and_takes_the_settings() {
         let env = Env::default().with("LOGGERHUB_OPENSEARCH_URL", "http://user:s3cret@127.0.0.1:1").with("LOGGERHUB_INDEX_SHARDS", "3");
-        let index = Index::open(&OpenSearchSettings::from_env(&env).expect("settings")).expect("a URL");
+        let index = Index::open(&OpenSearchSettings::from_env(&env).expect("settings")).await.expect("a URL");
         assert_eq!(index.template()["settings"]["index.number_of_shards"], 3);
         assert_eq!(index.template()["settings"]["index.refresh_interval"], "1000ms");
         assert_eq!(index.name("standard", 1_760_099_196_000), "logs-standard-2025.10.10");

@@ -5,6 +5,7 @@
 //! not found in it may exist all the same, and the answer is "I do not know", never "no such key". Whoever makes a part again
 //! sets `PREFIX{kN}:making` first, which becomes the marker: if Redis loses the part once more meanwhile, it loses that too.
 
+use futures::future::try_join_all;
 use redis::Script;
 use uuid::Uuid;
 
@@ -106,12 +107,13 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn lost_parts(&self) -> Result<Vec<u8>> {
-        let mut pipe = redis::pipe();
-        for part in 0..PARTS {
-            pipe.exists(self.marker(part));
-        }
-        let whole: Vec<bool> = pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
-        Ok((0..PARTS).zip(whole).filter(|(_, whole)| !whole).map(|(part, _)| part).collect())
+        let asked = (0..PARTS).map(|part| async move {
+            let whole: bool = redis::cmd("EXISTS").arg(self.marker(part)).query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
+            Ok::<_, Error>((part, whole))
+        });
+        // In a cluster each may lie on another node.
+        let parts = try_join_all(asked).await?;
+        Ok(parts.into_iter().filter(|(_, whole)| !whole).map(|(part, _)| part).collect())
     }
 
     /// Begins to make a part again. What is read after this and published makes it whole.

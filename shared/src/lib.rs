@@ -22,6 +22,7 @@ pub mod http;
 pub mod problem;
 
 pub mod archive;
+pub mod aws;
 pub mod bell;
 pub mod index;
 pub mod keys;

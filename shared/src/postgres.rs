@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::error::{Engine, Error, Result};
 use crate::settings::PostgresSettings;
@@ -18,12 +18,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// # Errors
 /// [`Error::Internal`] for a URL that is none.
 pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
-    PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(IDLE_TIMEOUT)
-        .connect_lazy(settings.url.reveal())
-        .map_err(|e| Error::internal("reading a Postgres URL", e))
+    let mut options: PgConnectOptions = settings.url.reveal().parse().map_err(|e: sqlx::Error| Error::internal("reading a Postgres URL", e))?;
+    if let Some(authorities) = &settings.authorities {
+        options = options.ssl_root_cert_from_pem(authorities.pem().to_vec());
+    }
+    let pool = PgPoolOptions::new().max_connections(settings.max_connections).acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(IDLE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
 }
 
 /// How long a write waits for a lock. Somebody who makes an index by hand on one tenant's table, or forgets a transaction, must not

@@ -27,10 +27,12 @@ pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use redis::Script;
 use time::OffsetDateTime;
 
@@ -91,8 +93,8 @@ pub struct Queue {
     redis: RedisLink,
     caps: Caps,
     durability: Durability,
-    /// Until when Redis' own settings count as found good.
-    durable_until: Arc<Mutex<Option<Instant>>>,
+    /// Until when the settings of the Redis that holds a partition count as found good.
+    durable_until: Arc<Mutex<HashMap<String, Instant>>>,
     scripts: Arc<Scripts>,
     /// With which partition the next take begins.
     first_partition: Arc<AtomicU16>,
@@ -192,8 +194,8 @@ impl Queue {
     /// [`Error::Unavailable`]: the batch is in the queue or not; with an `Idempotency-Key` a second try finds out.
     /// [`Error::Busy`] `queue_not_durable`.
     pub async fn push(&self, header: &Header, payload: &Payload, idempotency: Option<&Idempotency>, deadline_ms: u64) -> Result<Pushed> {
-        self.be_durable().await?;
         let keys = self.partition_of(&header.tenant);
+        self.be_durable(&keys).await?;
         let json = serde_json::to_vec(header).map_err(|e| Error::internal("writing an entry's header", e))?;
         let mut call = self.scripts.push.prepare_invoke();
         call.key(keys.main()).key(keys.slow()).key(keys.backlog()).key(keys.under_way(header.tenant.as_str())).key(keys.bell());
@@ -247,13 +249,20 @@ impl Queue {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn leave(&self) -> Result<bool> {
-        let mut ring = false;
+        let (mut ring, mut trouble) = (false, None);
         for partition in self.partitions() {
             let mut call = self.scripts.leave.key(partition.bell());
             call.key(partition.main()).key(partition.slow()).arg(GROUP).arg(millis(BELL_FOR));
-            ring |= call.invoke_async::<bool>(&mut self.redis.connection.clone()).await.map_err(failed)?;
+            match call.invoke_async::<bool>(&mut self.redis.connection.clone()).await {
+                Ok(some_left) => ring |= some_left,
+                // In a cluster the others may answer.
+                Err(error) => trouble = Some(error),
+            }
         }
-        Ok(ring)
+        match trouble {
+            Some(error) if !ring => Err(failed(error)),
+            _ => Ok(ring),
+        }
     }
 
     /// Keeps the bell set while a processor drains.
@@ -261,11 +270,12 @@ impl Queue {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn keep_bell(&self) -> Result<()> {
-        let mut pipe = redis::pipe();
-        for partition in self.partitions() {
-            pipe.cmd("SET").arg(partition.bell()).arg(1).arg("PX").arg(millis(BELL_FOR)).ignore();
-        }
-        pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
+        let kept = self.partitions().map(|partition| async move {
+            let mut set = redis::cmd("SET");
+            set.arg(partition.bell()).arg(1).arg("PX").arg(millis(BELL_FOR));
+            set.query_async::<()>(&mut self.redis.connection.clone()).await
+        });
+        try_join_all(kept).await.map(drop).map_err(failed)
     }
 
     /// Whether a batch was accepted and is not yet stored.
@@ -284,11 +294,10 @@ impl Queue {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn backlog_bytes(&self) -> Result<u64> {
-        let mut pipe = redis::pipe();
-        for partition in self.partitions() {
-            pipe.hget(partition.backlog(), "stored");
-        }
-        let stored: Vec<Option<u64>> = pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
+        let asked = self
+            .partitions()
+            .map(|partition| async move { redis::cmd("HGET").arg(partition.backlog()).arg("stored").query_async::<Option<u64>>(&mut self.redis.connection.clone()).await });
+        let stored = try_join_all(asked).await.map_err(failed)?;
         Ok(stored.into_iter().flatten().sum())
     }
 }

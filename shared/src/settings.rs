@@ -3,9 +3,11 @@
 //! [`VARIABLES`] is the one list of them: `.env.example` and the README's table are printed from it, and [`Env`] refuses to
 //! read a name that it lacks. Only a `main` calls [`Env::from_process`].
 
+mod authorities;
 mod queue;
 mod variables;
 
+pub use authorities::Authorities;
 pub use queue::{Durability, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 
@@ -142,8 +144,12 @@ impl FromIterator<(String, String)> for Env {
 /// Where Redis is, and how the keys in it are named.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `redis://` or `rediss://`, with password and database where needed.
+    /// `redis://` or `rediss://`, with password and database where needed; of a cluster some of its nodes, with commas between them.
     pub url: Secret,
+    /// Whether it is a cluster.
+    pub cluster: bool,
+    /// Who is trusted instead of the public authorities.
+    pub authorities: Option<Authorities>,
     /// What every key begins with, so that two hubs can share one Redis.
     pub prefix: String,
     /// Partitions of the queue, at least 1.
@@ -155,7 +161,13 @@ impl RedisSettings {
     /// [`SettingError`].
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         let partitions = env.parsed::<std::num::NonZeroU16>("LOGGERHUB_PARTITIONS")?.get();
-        Ok(Self { url: env.url("LOGGERHUB_REDIS_URL", &["redis://", "rediss://"])?, prefix: env.text("LOGGERHUB_REDIS_PREFIX")?, partitions })
+        Ok(Self {
+            url: env.url("LOGGERHUB_REDIS_URL", &["redis://", "rediss://"])?,
+            cluster: env.parsed("LOGGERHUB_REDIS_CLUSTER")?,
+            authorities: Authorities::from_env(env)?,
+            prefix: env.text("LOGGERHUB_REDIS_PREFIX")?,
+            partitions,
+        })
     }
 }
 
@@ -166,6 +178,8 @@ pub struct PostgresSettings {
     pub url: Secret,
     /// Most connections of this process.
     pub max_connections: u32,
+    /// Who is trusted beside the public authorities.
+    pub authorities: Option<Authorities>,
 }
 
 impl PostgresSettings {
@@ -186,7 +200,11 @@ impl PostgresSettings {
     }
 
     fn from_env(env: &Env, url: &'static str) -> Result<Self, SettingError> {
-        Ok(Self { url: env.url(url, &["postgres://", "postgresql://"])?, max_connections: env.parsed("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")? })
+        Ok(Self {
+            url: env.url(url, &["postgres://", "postgresql://"])?,
+            max_connections: env.parsed("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")?,
+            authorities: Authorities::from_env(env)?,
+        })
     }
 }
 
@@ -195,6 +213,10 @@ impl PostgresSettings {
 pub struct OpenSearchSettings {
     /// `http://` or `https://`, with user and password where needed.
     pub url: Secret,
+    /// The AWS region for which requests are signed with what AWS' own chain of credentials finds; `None` where they are not.
+    pub sign_for: Option<String>,
+    /// Who is trusted beside the public authorities.
+    pub authorities: Option<Authorities>,
     /// What every index of ours begins with.
     pub prefix: String,
     /// Primary shards of a new index.
@@ -211,6 +233,8 @@ impl OpenSearchSettings {
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
             url: env.url("LOGGERHUB_OPENSEARCH_URL", &["http://", "https://"])?,
+            sign_for: if env.parsed("LOGGERHUB_OPENSEARCH_SIGV4")? { Some(ArchiveSettings::region_from_env(env)?) } else { None },
+            authorities: Authorities::from_env(env)?,
             prefix: index_prefix(env)?,
             shards: env.parsed("LOGGERHUB_INDEX_SHARDS")?,
             replicas: env.parsed("LOGGERHUB_INDEX_REPLICAS")?,
@@ -243,6 +267,8 @@ pub struct ArchiveSettings {
     pub region: String,
     /// Access key id and secret; `None` takes what AWS' own chain finds (environment, role).
     pub credentials: Option<(String, Secret)>,
+    /// Who is trusted beside the public authorities.
+    pub authorities: Option<Authorities>,
 }
 
 impl ArchiveSettings {
@@ -259,6 +285,7 @@ impl ArchiveSettings {
             prefix: env.text("LOGGERHUB_S3_PREFIX")?,
             region: Self::region_from_env(env)?,
             credentials,
+            authorities: Authorities::from_env(env)?,
         })
     }
 

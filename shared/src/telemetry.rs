@@ -8,7 +8,10 @@ mod embedded;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{Env, SettingError};
 
@@ -25,9 +28,10 @@ const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 /// [`SettingError`] for directives in `LOGGERHUB_LOG` that make no sense.
 pub fn init(env: &Env) -> Result<(), SettingError> {
     // What Postgres says in passing, such as that a schema is there already. Directives that come later win.
-    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,{}", env.text("LOGGERHUB_LOG")?))
-        .map_err(|e| SettingError::Unreadable { name: "LOGGERHUB_LOG", reason: e.to_string() })?;
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr).with_env_filter(filter).try_init();
+    let directives = format!("sqlx::postgres::notice=warn,{}", env.text("LOGGERHUB_LOG")?);
+    let filter: Targets = directives.parse().map_err(|e: ParseError| SettingError::Unreadable { name: "LOGGERHUB_LOG", reason: e.to_string() })?;
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     // The crates that speak TLS could each bring a provider; naming it here leaves nothing to chance.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Ok(())

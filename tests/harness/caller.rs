@@ -49,6 +49,14 @@ impl Sending {
         self
     }
 
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn headers(&self) -> &[(&'static str, String)] {
+        &self.headers
+    }
+
     pub(crate) fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
@@ -78,6 +86,11 @@ impl Caller {
     /// The same somebody with another header to say who it is.
     pub(crate) fn with_credential(&self, header: &'static str, value: &str) -> Self {
         Self { credential: Some((header, value.to_owned())), ..self.clone() }
+    }
+
+    /// The header that says who it is.
+    pub(super) fn credential(&self) -> Option<&(&'static str, String)> {
+        self.credential.as_ref()
     }
 
     /// The same somebody, of this tenant.

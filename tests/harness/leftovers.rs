@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use shared::archive::Archive;
 use shared::settings::{ArchiveSettings, Env};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::name::Name;
-use super::own_engine;
+use super::{connect, own_engine};
 
 /// Past this no run is still using its worlds.
 const CRASHED_AFTER: Duration = Duration::from_secs(3600);
@@ -71,14 +71,18 @@ fn tell(engine: &str, name: &Name, outcome: Outcome) {
 }
 
 async fn remove_keys(engines: &Env, name: &Name) -> Outcome {
-    let mut redis = redis::Client::open(engines.text("LOGGERHUB_REDIS_URL")?)?.get_multiplexed_async_connection().await?;
+    let mut redis = connect::redis(engines)?.get_multiplexed_async_connection().await?;
     let mut cursor = 0_u64;
     loop {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(format!("{}*", name.redis_prefix())).arg("COUNT").arg(KEYS_AT_ONCE);
         let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
         if !keys.is_empty() {
-            redis::cmd("UNLINK").arg(keys).query_async::<()>(&mut redis).await?;
+            let mut pipe = redis::pipe();
+            for key in &keys {
+                pipe.unlink(key);
+            }
+            pipe.query_async::<()>(&mut redis).await?;
         }
         if next == 0 {
             return Ok(());
@@ -97,7 +101,7 @@ async fn remove_indices(engines: &Env, name: &Name) -> Outcome {
 }
 
 async fn remove_objects(engines: &Env, name: &Name) -> Outcome {
-    let archive = Archive::open(&ArchiveSettings::from_env(&name.settings(engines))?).await;
+    let archive = Archive::open(&ArchiveSettings::from_env(&name.settings(engines))?).await?;
     for path in archive.list("").await? {
         archive.delete(&path).await?;
     }
@@ -114,5 +118,5 @@ async fn remove_databases(engines: &Env, name: &Name) -> Outcome {
 }
 
 async fn server(engines: &Env, setting: &'static str) -> Result<PgConnection, Box<dyn std::error::Error>> {
-    Ok(PgConnection::connect(&engines.text(setting)?).await?)
+    Ok(connect::postgres(engines, setting).await?)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::name::Name;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -13,7 +14,9 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 /// Which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    ObjectStore,
     OpenSearch,
+    Postgres,
     Redis,
 }
 
@@ -23,23 +26,38 @@ pub(crate) struct OwnEngine {
     kind: Kind,
     data: PathBuf,
     port: u16,
+    /// Folder of its certificates, where it speaks TLS.
+    tls: Option<PathBuf>,
 }
 
 impl OwnEngine {
     /// Starts one and waits until it works.
     pub(crate) fn start(kind: Kind) -> Self {
-        let free = || Some(rand::random_range(PORTS)).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
-        let port = std::iter::repeat_with(free).flatten().next().expect("some port is free");
-        let own = Self { kind, data: folder().join(Name::fresh().as_str()), port };
+        Self::started(kind, None)
+    }
+
+    /// Starts one that speaks TLS only, by these certificates.
+    pub(crate) fn start_with_tls(kind: Kind, certificates: &Certificates) -> Self {
+        Self::started(kind, Some(certificates.folder().to_owned()))
+    }
+
+    fn started(kind: Kind, tls: Option<PathBuf>) -> Self {
+        let own = Self { kind, data: folder().join(Name::fresh().as_str()), port: free_port(), tls };
         own.start_again();
         own
     }
 
-    /// The setting that leads to it, and its URL.
-    pub(super) fn setting(&self) -> (&'static str, String) {
+    /// The setting that leads to it, and its URL. Of Postgres: to the database of rows.
+    pub(crate) fn setting(&self) -> (&'static str, String) {
+        let (port, s) = (self.port, if self.tls.is_some() { "s" } else { "" });
         match self.kind {
-            Kind::OpenSearch => ("LOGGERHUB_OPENSEARCH_URL", format!("http://127.0.0.1:{}", self.port)),
-            Kind::Redis => ("LOGGERHUB_REDIS_URL", format!("redis://127.0.0.1:{}/0", self.port)),
+            Kind::ObjectStore => ("LOGGERHUB_S3_ENDPOINT", format!("http{s}://127.0.0.1:{port}")),
+            Kind::OpenSearch => ("LOGGERHUB_OPENSEARCH_URL", format!("http://127.0.0.1:{port}")),
+            Kind::Postgres => {
+                let mode = if self.tls.is_some() { "verify-full" } else { "disable" };
+                ("LOGGERHUB_LOGS_DATABASE_URL", format!("postgres://loggerhub:loggerhub@127.0.0.1:{port}/loggerhub_processor_db?sslmode={mode}"))
+            }
+            Kind::Redis => ("LOGGERHUB_REDIS_URL", format!("redis{s}://127.0.0.1:{port}/0")),
         }
     }
 
@@ -58,11 +76,16 @@ impl OwnEngine {
 
     fn command(&self, command: &str) -> Command {
         let (name, port) = match self.kind {
+            Kind::ObjectStore => ("object-store", "LOGGERHUB_OBJECT_STORE_PORT"),
             Kind::OpenSearch => ("opensearch", "LOGGERHUB_OPENSEARCH_PORT"),
+            Kind::Postgres => ("postgres", "LOGGERHUB_POSTGRES_PORT"),
             Kind::Redis => ("redis", "LOGGERHUB_REDIS_PORT"),
         };
         let mut engines = scripts_engines(&self.data, command);
         engines.arg(name).env(port, self.port.to_string()).env("LOGGERHUB_OPENSEARCH_HEAP", "512m");
+        if let Some(tls) = &self.tls {
+            engines.env("LOGGERHUB_ENGINES_TLS", tls);
+        }
         engines
     }
 }
@@ -80,8 +103,14 @@ fn scripts_engines(data: &Path, command: &str) -> Command {
     engines
 }
 
+/// A port on which nobody listens.
+pub(super) fn free_port() -> u16 {
+    let free = || Some(rand::random_range(PORTS)).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    std::iter::repeat_with(free).flatten().next().expect("some port is free")
+}
+
 /// Where stories' own engines keep their data: beside the others', which git ignores.
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let data = std::env::var_os("LOGGERHUB_DATA").map_or_else(|| Path::new(ROOT).join(".loggerhub"), PathBuf::from);
     std::path::absolute(data).expect("a path").join("stories")
 }

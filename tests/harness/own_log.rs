@@ -3,7 +3,10 @@
 use std::io;
 use std::sync::{Mutex, Once};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// A word that stories put into records: wherever it shows in our log, a record's text got there.
 pub(crate) const CANARY: &str = "kanarienvogel";
@@ -18,9 +21,11 @@ pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let shown = std::env::var_os("LOGGERHUB_LOG").is_some();
-        let filter = EnvFilter::new("debug,hyper=info,h2=info,aws=info,rustls=info,sqlx=info,opensearch=info,reqwest=info");
-        let filter = if shown { EnvFilter::try_from_env("LOGGERHUB_LOG").unwrap_or(filter) } else { filter };
-        let _ = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Listener { shown }).with_env_filter(filter).try_init();
+        let quiet = "debug,hyper=info,h2=info,aws=info,rustls=info,sqlx=info,opensearch=info,reqwest=info";
+        let asked = std::env::var("LOGGERHUB_LOG").ok().filter(|_| shown).and_then(|directives| directives.parse::<Targets>().ok());
+        let filter = asked.unwrap_or_else(|| quiet.parse().expect("directives"));
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(move || Listener { shown });
+        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
         let _ = shared::telemetry::metrics();
     });
 }

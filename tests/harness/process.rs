@@ -22,7 +22,7 @@ impl World {
         let log = std::env::temp_dir().join(format!("{}-{}.log", self.redis_key("hub").replace(':', "-"), listen.replace(':', "-")));
         let out = File::create(&log).expect("a file");
         let err = out.try_clone().expect("a file");
-        let mut command = Command::new(loggerhub());
+        let mut command = Command::new(built("loggerhub"));
         command.arg("serve").env_clear().envs(self.env.pairs()).env("LOGGERHUB_LISTEN", &listen).envs(changed.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("it can be run");
         let process = Process { child, url: format!("http://{listen}"), log };
@@ -40,8 +40,17 @@ impl World {
 
     /// As [`World::command`], with `changed` settings.
     pub(crate) async fn command_with(&self, changed: &[(&str, &str)], arguments: &[&str]) -> Output {
-        let mut command = Command::new(loggerhub());
+        let mut command = Command::new(built("loggerhub"));
         command.args(arguments).env_clear().envs(self.env.pairs()).envs(changed.iter().copied()).stdin(Stdio::null());
+        tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it can be run")
+    }
+}
+
+impl World {
+    /// Starts a function with `changed` settings where there is no Lambda, and waits for its end.
+    pub(crate) async fn run_function(&self, function: &str, changed: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(built(function));
+        command.env_clear().envs(self.env.pairs()).envs(changed.iter().copied()).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9").stdin(Stdio::null());
         tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it can be run")
     }
 }
@@ -93,10 +102,10 @@ impl Drop for Process {
     }
 }
 
-/// `target/release/loggerhub`, beside the folder of the running tests: `scripts/test` builds it first.
-fn loggerhub() -> PathBuf {
+/// A program of `target/release`, beside the folder of the running tests: `scripts/test` builds all of them first.
+pub(super) fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this program has a path");
-    let program = tests.ancestors().nth(2).expect("deps lies in a profile's folder").join("loggerhub");
+    let program = tests.ancestors().nth(2).expect("deps lies in a profile's folder").join(name);
     assert!(program.exists(), "{} is missing: cargo build --release", program.display());
     program
 }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::raw::RawLine;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::{Seen, World, eventually};
+use super::{Seen, World, connect, eventually};
 
 /// A line of raw.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl World {
 
     /// A connection to the logs database.
     pub(crate) async fn rows_connection(&self) -> PgConnection {
-        PgConnection::connect(&self.setting("LOGGERHUB_LOGS_DATABASE_URL")).await.expect("Postgres answers")
+        connect::postgres(&self.env, "LOGGERHUB_LOGS_DATABASE_URL").await.expect("Postgres answers")
     }
 
     /// What all three stores hold of a tenant.
@@ -105,7 +105,7 @@ impl World {
 
     /// A connection to Redis.
     pub(crate) async fn redis(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.setting("LOGGERHUB_REDIS_URL")).expect("a URL");
+        let client = connect::redis(&self.env).expect("a URL");
         client.get_multiplexed_async_connection().await.expect("Redis answers")
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use loggerhub::{Doors, Hub, Settings};
 use serde_json::json;
 use shared::settings::Env;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::AssertSqlSafe;
 use tokio::net::TcpListener;
 
-use super::Caller;
 use super::name::Name;
+use super::{Caller, connect};
 
 /// How long an HTTP answer may take: nothing here takes nearly as long.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ impl World {
 }
 
 async fn create_database(engines: &Env, setting: &'static str, database: String) {
-    let mut server = PgConnection::connect(&engines.text(setting).expect("checked at start")).await.expect("Postgres answers");
+    let mut server = connect::postgres(engines, setting).await.expect("Postgres answers");
     sqlx::query(AssertSqlSafe(format!("create database {database}"))).execute(&mut server).await.expect("the role may create databases");
 }
 

@@ -53,9 +53,9 @@ impl App {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
         Ok(Self {
             queue: Queue::new(redis.clone(), &settings.queue),
-            bell: Bell::open(&settings.queue, &settings.region).await,
+            bell: Bell::open(&settings.queue, &settings.region)?,
             linger: settings.queue.linger,
-            auth: Authenticator::new(KeyRing::new(redis), None, None),
+            auth: Authenticator::new(KeyRing::new(redis), None),
             budget: Budget::default(),
         })
     }

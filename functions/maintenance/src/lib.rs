@@ -77,8 +77,8 @@ impl App {
         Ok(Self {
             registry: Registry::open(&settings.control)?,
             rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.opensearch)?,
-            archive: Archive::open(&settings.archive).await,
+            index: Index::open(&settings.opensearch).await?,
+            archive: Archive::open(&settings.archive).await?,
             queue: Queue::without_pushes(redis.clone()),
             ring: KeyRing::new(redis),
         })

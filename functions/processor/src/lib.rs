@@ -67,10 +67,10 @@ impl App {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
         Ok(Self {
             queue: Queue::without_pushes(redis),
-            bell: Bell::open(&settings.queue, &settings.archive.region).await,
+            bell: Bell::open(&settings.queue, &settings.archive.region)?,
             linger: settings.queue.linger,
-            archive: Archive::open(&settings.archive).await,
-            index: Index::open(&settings.index)?,
+            archive: Archive::open(&settings.archive).await?,
+            index: Index::open(&settings.index).await?,
             rows: Rows::open(&settings.logs)?,
             breaker: Breaker::default(),
             parked: Parked::default(),

@@ -53,23 +53,26 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the doors that search needs. No engine has to be there: Redis is asked for its clock, and where it does not answer
-    /// our own will do.
+    /// Opens the doors that search needs. No engine has to be there: Redis is asked for its clock meanwhile, and where it does not
+    /// answer our own will do.
     ///
     /// # Errors
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
         let queue = Queue::without_pushes(redis.clone());
-        if let Err(error) = queue.ask_clock().await {
-            tracing::warn!(cause = chain(&error), "without the clock of Redis, by which logs are received, ours is used");
-        }
+        let asking = queue.clone();
+        tokio::spawn(async move {
+            if let Err(error) = asking.ask_clock().await {
+                tracing::warn!(cause = chain(&error), "without the clock of Redis, by which logs are received, ours is used");
+            }
+        });
         Ok(Self {
             rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.opensearch)?,
-            archive: Archive::open(&settings.archive).await,
+            index: Index::open(&settings.opensearch).await?,
+            archive: Archive::open(&settings.archive).await?,
             queue,
-            auth: Authenticator::new(KeyRing::new(redis), Some(Registry::open(&settings.control)?), None),
+            auth: Authenticator::new(KeyRing::new(redis), None).or_ask(Registry::open(&settings.control)?),
         })
     }
 }

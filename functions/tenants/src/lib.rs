@@ -60,7 +60,7 @@ impl App {
     pub fn connect(settings: &config::Settings) -> Result<Self> {
         let ring = KeyRing::new(RedisLink::open(&settings.redis, REDIS_TIMEOUT)?);
         let registry = Registry::open(&settings.control)?;
-        let auth = Authenticator::new(ring.clone(), Some(registry.clone()), settings.operator.clone());
+        let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
         Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth })
     }
 }

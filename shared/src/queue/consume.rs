@@ -1,8 +1,12 @@
 //! The consumers' side: taking, claiming what others left behind, renewing, parking.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::try_join_all;
+
 use super::entry::{Answer, Held, Taken};
+use super::layout::Partition;
 use super::{GROUP, Queue, millis};
 use crate::error::Result;
 use crate::redis_link::failed;
@@ -27,28 +31,54 @@ impl Queue {
     /// from the main one again. The main lane comes first because one entry may be larger than the budget: coming out of the slow
     /// lane first, such entries would leave the main one nothing. Each take begins at another partition, for the same reason.
     ///
+    /// A partition whose node does not answer is left out.
+    ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
     pub async fn take(&self, consumer: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
-        let mut taken: Vec<Taken> = Vec::new();
-        let partitions = self.partitions_in_turn();
-        for partition in &partitions {
-            for lane in [partition.main(), partition.slow()] {
-                taken.extend(self.claim_left_behind(consumer, &lane, budget.divided_by(2).less(&taken)).await?);
-                if taken.last().is_some_and(|entry| entry.held.deliveries >= ALONE_AFTER) {
-                    return Ok(taken);
+        let (mut taken, mut answering, mut trouble) = (Vec::new(), Vec::new(), None);
+        for partition in self.partitions_in_turn() {
+            match self.take_left_behind(consumer, &partition, budget.divided_by(2).less(&taken)).await {
+                Ok(left_behind) => {
+                    taken.extend(left_behind);
+                    answering.push(partition);
                 }
+                Err(error) => trouble = Some(error),
+            }
+            if taken.last().is_some_and(is_suspect) {
+                return Ok(taken);
             }
         }
-        for (n, partition) in partitions.iter().enumerate() {
+        for (n, partition) in answering.iter().enumerate() {
             // An equal share of what is left for each partition that is still to come.
-            let share = budget.less(&taken).divided_by(partitions.len() - n);
-            let before = taken.len();
-            taken.extend(self.take_fresh(consumer, &partition.main(), share.but_a_quarter()).await?);
-            for lane in [partition.slow(), partition.main()] {
-                let left = share.less(&taken[before..]);
-                taken.extend(self.take_fresh(consumer, &lane, left).await?);
+            let share = budget.less(&taken).divided_by(answering.len() - n);
+            match self.take_new(consumer, partition, share).await {
+                Ok(new) => taken.extend(new),
+                Err(error) => trouble = Some(error),
             }
+        }
+        match trouble {
+            Some(error) if taken.is_empty() => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
+    async fn take_left_behind(&self, consumer: &str, partition: &Partition, budget: TakeBudget) -> Result<Vec<Taken>> {
+        let mut taken: Vec<Taken> = Vec::new();
+        for lane in [partition.main(), partition.slow()] {
+            taken.extend(self.claim_left_behind(consumer, &lane, budget.less(&taken)).await?);
+            if taken.last().is_some_and(is_suspect) {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn take_new(&self, consumer: &str, partition: &Partition, budget: TakeBudget) -> Result<Vec<Taken>> {
+        let mut taken = self.take_fresh(consumer, &partition.main(), budget.but_a_quarter()).await?;
+        for lane in [partition.slow(), partition.main()] {
+            let left = budget.less(&taken);
+            taken.extend(self.take_fresh(consumer, &lane, left).await?);
         }
         Ok(taken)
     }
@@ -106,14 +136,13 @@ impl Queue {
     }
 
     async fn reclaim(&self, consumer: &str, held: &[Held], options: &[&str]) -> Result<()> {
-        if held.is_empty() {
-            return Ok(());
-        }
-        let mut pipe = redis::pipe();
+        let mut by_lane: BTreeMap<&str, redis::Pipeline> = BTreeMap::new();
         for entry in held {
+            let pipe = by_lane.entry(&entry.lane).or_default();
             pipe.cmd("XCLAIM").arg(&entry.lane).arg(GROUP).arg(consumer).arg(0).arg(&entry.id).arg(options).ignore();
         }
-        pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
+        let claimed = by_lane.values().map(|pipe| async move { pipe.query_async::<()>(&mut self.redis.connection.clone()).await });
+        try_join_all(claimed).await.map(drop).map_err(failed)
     }
 
     /// Forgets consumers that hold nothing and have been silent for `idle`: processes that are gone. Answers how many.
@@ -129,6 +158,11 @@ impl Queue {
         }
         Ok(forgotten)
     }
+}
+
+/// Whether an entry's consumers died so often that it is taken alone.
+fn is_suspect(entry: &Taken) -> bool {
+    entry.held.deliveries >= ALONE_AFTER
 }
 
 impl TakeBudget {

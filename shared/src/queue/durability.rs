@@ -6,6 +6,7 @@ use redis::RedisError;
 use serde::Serialize;
 
 use super::Queue;
+use super::layout::Partition;
 use crate::error::{Error, Result};
 use crate::redis_link::failed;
 use crate::settings::Durability;
@@ -48,14 +49,25 @@ impl Queue {
         self.durability == Durability::Relaxed
     }
 
-    /// Looks at Redis' own settings: it must evict nothing, and be on disk before it answers, unless the operator said otherwise.
+    /// Looks at Redis' own settings, in a cluster at those of each node that holds a partition: it must evict nothing, and be on disk
+    /// before it answers, unless the operator said otherwise.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where Redis does not answer. What it answers is the inner result.
     pub async fn look_at_durability(&self) -> Result<Result<(), NotDurable>> {
-        let mut connection = self.redis.connection.clone();
+        for partition in self.partitions() {
+            let looked = self.look_at_node_of(&partition).await?;
+            if looked.is_err() {
+                return Ok(looked);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn look_at_node_of(&self, partition: &Partition) -> Result<Result<(), NotDurable>> {
+        let key = partition.backlog();
         // INFO is answered by services, too, that keep CONFIG to themselves.
-        let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.map_err(failed)?;
+        let memory: String = self.redis.ask_node_of(&key, redis::cmd("INFO").arg("memory")).await.map_err(failed)?;
         let policy = memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("unknown").trim();
         if policy != "noeviction" {
             return Ok(Err(NotDurable(format!("Redis may throw away what waits: its maxmemory-policy is {policy}. Set it to noeviction."))));
@@ -63,9 +75,7 @@ impl Queue {
         if self.durability != Durability::Fsync {
             return Ok(Ok(()));
         }
-        let mut pipe = redis::pipe();
-        pipe.cmd("CONFIG").arg("GET").arg("appendonly").cmd("CONFIG").arg("GET").arg("appendfsync");
-        let answer: Result<(Setting, Setting), RedisError> = pipe.query_async(&mut connection).await;
+        let answer = tokio::try_join!(self.setting_of_node(&key, "appendonly"), self.setting_of_node(&key, "appendfsync"));
         Ok(match answer {
             Ok(((_, appendonly), (_, appendfsync))) => judge(&appendonly, &appendfsync),
             // It answered a moment ago: what it refuses is the question.
@@ -74,6 +84,10 @@ impl Queue {
             )),
             Err(error) => return Err(failed(error)),
         })
+    }
+
+    async fn setting_of_node(&self, key: &str, name: &str) -> Result<Setting, RedisError> {
+        self.redis.ask_node_of(key, redis::cmd("CONFIG").arg("GET").arg(name)).await
     }
 
     /// Whether Redis takes a write just now: one that loads its data, is a replica, has no memory left or cannot write its disk answers
@@ -88,18 +102,27 @@ impl Queue {
     }
 
     /// Refuses to go on where Redis would not keep what it takes; asks it now and then.
-    pub(super) async fn be_durable(&self) -> Result<()> {
+    pub(super) async fn be_durable(&self, partition: &Partition) -> Result<()> {
         let now = Instant::now();
         {
             let mut until = self.durable_until.lock().expect("no panic while held");
-            if until.is_some_and(|until| now < until) {
-                return Ok(());
+            if let Some(until) = until.get_mut(&partition.0) {
+                if now < *until {
+                    return Ok(());
+                }
+                // One request looks again; those that come meanwhile go by the last look.
+                *until = now + LOOK_TAKES;
             }
-            // One request looks again; those that come meanwhile go by the last look.
-            *until = until.map(|_| now + LOOK_TAKES);
         }
-        let looked = self.look_at_durability().await;
-        *self.durable_until.lock().expect("no panic while held") = matches!(looked, Ok(Ok(()))).then_some(now + LOOK_EVERY);
+        let looked = self.look_at_node_of(partition).await;
+        {
+            let mut until = self.durable_until.lock().expect("no panic while held");
+            if matches!(looked, Ok(Ok(()))) {
+                until.insert(partition.0.clone(), now + LOOK_EVERY);
+            } else {
+                until.remove(&partition.0);
+            }
+        }
         match looked? {
             Ok(()) => Ok(()),
             Err(why) => {

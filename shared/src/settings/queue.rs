@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Env, SettingError};
+use super::{Authorities, Env, SettingError};
 
 /// What makes a 202 mean that the batch is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct QueueSettings {
     pub bell_url: Option<String>,
     /// Endpoint of SQS, where it is not AWS.
     pub sqs_endpoint: Option<String>,
+    /// Who is trusted beside the public authorities.
+    pub authorities: Option<Authorities>,
 }
 
 impl QueueSettings {
@@ -63,6 +65,7 @@ impl QueueSettings {
             linger: env.millis("LOGGERHUB_LINGER_MS")?,
             bell_url: env.optional("LOGGERHUB_BELL_URL"),
             sqs_endpoint: env.optional("LOGGERHUB_SQS_ENDPOINT"),
+            authorities: Authorities::from_env(env)?,
         })
     }
 }
