@@ -42,7 +42,8 @@ use shared::settings::Env;
 use tokio::sync::Semaphore;
 
 /// Worlds at once: each is a hub with some connections, and the engines share the machine with them.
-static WORLDS: Semaphore = Semaphore::const_new(6);
+static WORLDS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
+const AT_ONCE: u32 = 6;
 /// Settings of a hub that takes requests and never drains: its linger is an hour.
 pub(crate) const NEVER_DRAINS: [(&str, &str); 1] = [("LOGGERHUB_LINGER_MS", "3600000")];
 /// How long work on blocking threads may take to end once its world has ended.
@@ -50,30 +51,35 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Tells a story in a world of its own. Whatever comes of it, nothing is left in the engines.
 pub(crate) fn story(body: impl AsyncFnOnce(&World)) {
-    tell(&engines(), &[], body);
+    tell(1, &engines(), &[], body);
 }
 
 /// As [`story`], with other settings for the world's first hub.
 pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
-    tell(&engines(), settings, body);
+    tell(1, &engines(), settings, body);
 }
 
 /// As [`story`], with an engine of its own.
 pub(crate) fn story_on(own: &OwnEngine, body: impl AsyncFnOnce(&World)) {
     let (setting, url) = own.setting();
-    tell(&engines().with(setting, url), &[], body);
+    tell(1, &engines().with(setting, url), &[], body);
 }
 
 /// As [`story`], with other engines than everybody's.
 pub(crate) fn story_with_engines(settings: &[(&'static str, String)], body: impl AsyncFnOnce(&World)) {
-    tell(&settings.iter().fold(engines(), |engines, (name, value)| engines.with(name, value)), &[], body);
+    tell(1, &settings.iter().fold(engines(), |engines, (name, value)| engines.with(name, value)), &[], body);
 }
 
-fn tell(engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+/// As [`story_with`], while no other story is told: for what is measured.
+pub(crate) fn story_alone_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+    tell(AT_ONCE, &engines(), settings, body);
+}
+
+fn tell(turns: u32, engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
     leftovers::sweep_once(&self::engines());
     let name = name::Name::fresh();
     let runtime = runtime();
-    let turn = runtime.block_on(WORLDS.acquire()).expect("the semaphore is never closed");
+    let turn = runtime.block_on(WORLDS.acquire_many(turns)).expect("the semaphore is never closed");
     let told = AssertUnwindSafe(async {
         let world = World::make(engines, &name, settings).await;
         let outcome = AssertUnwindSafe(body(&world)).catch_unwind().await;

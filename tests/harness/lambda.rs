@@ -77,6 +77,23 @@ impl Lambda {
         self.api.sandboxes[function].invoke(Bytes::from(event.to_string()), TIMEOUT).await
     }
 
+    /// How long a function takes from its start until it asks for work; what it makes of it is not waited for.
+    pub(crate) async fn ready_after(&self, function: &str) -> Duration {
+        let sandbox = &self.api.sandboxes[function];
+        let ready = async {
+            loop {
+                if let Some(ready) = sandbox.last_start().ready {
+                    return ready;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = sandbox.invoke(Bytes::from_static(b"{}"), TIMEOUT) => sandbox.last_start().ready.expect("it answered"),
+            ready = ready => ready,
+        }
+    }
+
     /// Kills the function's process, as `kill -9` does. Answers whether one was running.
     pub(crate) fn kill(&self, function: &str) -> bool {
         self.api.sandboxes[function].kill()

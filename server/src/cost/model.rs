@@ -67,7 +67,7 @@ pub(super) struct Line {
 
 fn line(component: &'static str, amount: f64, what: &str, price: Price) -> Line {
     let dollars = amount * price.dollars;
-    Line { component, arithmetic: format!("{} {what} x ${} a {}", number(amount), plain(price.dollars), price.unit), dollars }
+    Line { component, arithmetic: format!("{} {what} x ${} per {}", number(amount), plain(price.dollars), price.unit), dollars }
 }
 
 impl Size {

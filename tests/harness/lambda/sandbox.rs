@@ -143,7 +143,11 @@ impl Sandbox {
 
     /// Ends the process. Answers whether there was one.
     pub(super) fn kill(&self) -> bool {
-        let process = self.state.lock().expect("no panic while held").process.take();
+        let process = {
+            let mut state = self.state.lock().expect("no panic while held");
+            state.start = Start::default();
+            state.process.take()
+        };
         process.is_some_and(|mut process| process.start_kill().is_ok())
     }
 
