@@ -121,6 +121,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SmallJson<T> {
         let body: Bytes = axum::body::to_bytes(request.into_body(), MAX_SMALL_BODY)
             .await
             .map_err(|_| Error::TooLarge { code: "body_too_large", detail: format!("the body has more than {MAX_SMALL_BODY} bytes, or broke off") })?;
+        // Fields are named, never told by their place in a list: an empty list would be a request without any.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(unreadable("the body", &"it must be an object"));
+        }
         serde_json::from_slice(&body).map(Self).map_err(|e| match e.classify() {
             serde_json::error::Category::Data => unreadable("the body", &e),
             _ => Error::Malformed { code: "invalid_json", detail: format!("the body is not JSON: {e}") },

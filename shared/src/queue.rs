@@ -28,7 +28,7 @@ pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,8 @@ pub struct Queue {
     scripts: Arc<Scripts>,
     /// With which partition the next take begins.
     first_partition: Arc<AtomicU16>,
+    /// Whether the last take was of an entry that is taken alone.
+    took_suspect: Arc<AtomicBool>,
     /// Redis' clock less ours, in milliseconds, as of the last answer.
     clock_offset: Arc<AtomicI64>,
 }
@@ -154,6 +156,7 @@ impl Queue {
             durable_until: Arc::default(),
             scripts: Arc::new(scripts),
             first_partition: Arc::default(),
+            took_suspect: Arc::default(),
             clock_offset: Arc::default(),
         }
     }

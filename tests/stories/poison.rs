@@ -19,7 +19,11 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
         let (short, short_header) = acme.header_by_hand(|header| header["accepted"] = json!(7));
         let (later, newer) = acme.header_by_hand(|header| header["v"] = json!(2));
         let (_, nobody) = acme.header_by_hand(|header| header["tenant"] = json!("Not An Id"));
-        let poison: [&[(&str, &[u8])]; 5] = [
+        let (_, elsewhere) = acme.header_by_hand(|header| header["class"] = json!("../../x"));
+        let (_, never) = acme.header_by_hand(|header| header["batch"] = json!("ffffffff-ffff-7fff-bfff-ffffffff0000"));
+        let poison: [&[(&str, &[u8])]; 7] = [
+            &[("u", b"20"), ("h", &elsewhere), ("p", record)],
+            &[("u", b"20"), ("h", &never), ("p", record)],
             &[("u", b"20"), ("h", b"kanarienvogel"), ("p", b"kanarienvogel")],
             &[("u", b"20"), ("h", &cut_off_header), ("p", b"\x28\xb5\x2f\xfdkanarienvogel")],
             &[("u", b"20"), ("h", &short_header), ("p", record)],
@@ -39,8 +43,8 @@ fn a_poisoned_entry_is_buried_with_its_bytes_and_its_neighbours_are_stored() {
             acme.wait_until_indexed(batch).await;
         }
         world.until_queue_holds(0, SOON).await;
-        assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 6 * 5 + 1);
-        assert_eq!(world.dead_letters().await, BTreeMap::from([(("open".to_owned(), "unreadable_entry".to_owned()), 5)]));
+        assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 8 * 5 + 1);
+        assert_eq!(world.dead_letters().await, BTreeMap::from([(("open".to_owned(), "unreadable_entry".to_owned()), 7)]));
         assert_eq!(world.sql("select 1 from public.dead_letters where bytes = 'kanarienvogel\nkanarienvogel'").await.len(), 1, "its bytes are kept");
         // A batch whose header could be read has a receipt that says that it is dead.
         for (batch, dead) in [(&cut_off, 1), (&short, 7), (&later, 1)] {

@@ -102,3 +102,39 @@ fn a_processor_may_end_after_any_step_and_each_log_is_stored_once() {
         }
     });
 }
+
+#[test]
+fn many_entries_whose_processors_died_often_do_not_keep_what_is_new_waiting() {
+    const DIED: usize = 40;
+    story_with(&[("LOGGERHUB_LINGER_MS", "3600000")], async |world| {
+        let (crashed, well) = (world.tenant("crashed").await, world.tenant("well").await);
+        let mut batches = Vec::new();
+        for n in 0..DIED {
+            batches.push(crashed.accepted(&numbered(&format!("crashed {n}"), 1)).await);
+        }
+        // Taken, and left behind by consumers that died three times over.
+        let taken = world.doors.queue.take("a dead one", TakeBudget { bytes: usize::MAX, entries: DIED }).await.expect("Redis answers");
+        assert_eq!(taken.len(), DIED);
+        let mut redis = world.redis().await;
+        let held: Vec<(String, String, u64, u64)> =
+            redis::cmd("XPENDING").arg(world.redis_key("{p0}:queue")).arg("processor").arg("-").arg("+").arg(DIED).query_async(&mut redis).await.expect("Redis answers");
+        let idle = u64::try_from(LEFT_BEHIND_AFTER.as_millis()).expect("some") + 1;
+        for (id, ..) in &held {
+            let mut claim = redis::cmd("XCLAIM");
+            claim.arg(world.redis_key("{p0}:queue")).arg("processor").arg("a dead one").arg(0).arg(id).arg("IDLE").arg(idle).arg("RETRYCOUNT").arg(3).arg("JUSTID");
+            claim.query_async::<Vec<String>>(&mut redis).await.expect("Redis answers");
+        }
+        // With a linger of a second, one after another would take as many seconds.
+        let living = world.another_hub(&[("LOGGERHUB_LINGER_MS", "1000")]).await;
+        let began = Instant::now();
+        let fresh = well.at(&living).accepted(&numbered("fresh", 5)).await;
+        well.at(&living).wait_until(&fresh, "indexed", SOON).await;
+        let waited = began.elapsed();
+        assert!(waited < Duration::from_secs(10), "what is new waited {waited:?}");
+        for batch in &batches {
+            crashed.at(&living).wait_until_indexed(batch).await;
+        }
+        world.until_queue_holds(0, SOON).await;
+        assert!(began.elapsed() < Duration::from_secs(30), "all of them were stored after {:?}", began.elapsed());
+    });
+}

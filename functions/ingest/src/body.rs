@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, ZlibDecoder};
+use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
 use shared::error::{Error, Result};
 
@@ -108,8 +109,7 @@ impl Received {
         let plain = match self.encoding {
             Encoding::Identity => std::mem::take(&mut self.wire),
             Encoding::Gzip => drain(MultiGzDecoder::new(self.wire.as_slice()), &mut self.lease)?,
-            Encoding::Deflate if is_zlib(&self.wire) => drain(ZlibDecoder::new(self.wire.as_slice()), &mut self.lease)?,
-            Encoding::Deflate => drain(DeflateDecoder::new(self.wire.as_slice()), &mut self.lease)?,
+            Encoding::Deflate => inflate(&self.wire, &mut self.lease)?,
             Encoding::Zstd => drain(zstd_decoder(&self.wire).map_err(|e| undecodable(&e))?, &mut self.lease)?,
         };
         Ok((plain, self.lease))
@@ -127,13 +127,38 @@ fn is_zlib(wire: &[u8]) -> bool {
     matches!(wire, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0)
 }
 
-fn drain(mut from: impl Read, lease: &mut Lease) -> Result<Vec<u8>> {
+/// Undoes `deflate`: one stream after another, as gzip and zstd are read. What follows the last one and is none is no body.
+fn inflate(wire: &[u8], lease: &mut Lease) -> Result<Vec<u8>> {
+    let (mut plain, mut rest) = (Vec::new(), wire);
+    loop {
+        let read = if is_zlib(rest) {
+            let mut decoder = ZlibDecoder::new(rest);
+            drain_into(&mut plain, &mut decoder, lease)?;
+            decoder.total_in()
+        } else {
+            let mut decoder = DeflateDecoder::new(rest);
+            drain_into(&mut plain, &mut decoder, lease)?;
+            decoder.total_in()
+        };
+        rest = usize::try_from(read).ok().and_then(|read| rest.get(read..)).unwrap_or_default();
+        if rest.is_empty() || read == 0 {
+            return Ok(plain);
+        }
+    }
+}
+
+fn drain(from: impl Read, lease: &mut Lease) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
+    drain_into(&mut plain, from, lease)?;
+    Ok(plain)
+}
+
+fn drain_into(plain: &mut Vec<u8>, mut from: impl Read, lease: &mut Lease) -> Result<()> {
     loop {
         let before = plain.len();
-        let read = from.by_ref().take(CHUNK as u64).read_to_end(&mut plain).map_err(|e| undecodable(&e))?;
+        let read = from.by_ref().take(CHUNK as u64).read_to_end(plain).map_err(|e| undecodable(&e))?;
         if read == 0 {
-            return Ok(plain);
+            return Ok(());
         }
         if plain.len() > MAX_UNPACKED {
             return Err(too_large("unpacked", MAX_UNPACKED));
@@ -188,6 +213,20 @@ mod tests {
         let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
         let bare = bare.write_all(b"bare").and_then(|()| bare.finish()).expect("memory");
         assert_eq!(received(bare, Encoding::Deflate).unpack().expect("bare deflate").0, b"bare");
+    }
+
+    #[test]
+    fn several_streams_are_one_body_and_what_is_no_stream_is_refused() {
+        let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        let bare = bare.write_all(b"one").and_then(|()| bare.finish()).expect("memory");
+        assert_eq!(received([bare.clone(), bare].concat(), Encoding::Deflate).unpack().expect("bare deflate, twice").0, b"oneone");
+        for encoding in &ALL[1..] {
+            let one = packed(b"one", *encoding);
+            let twice = [one.clone(), one.clone()].concat();
+            assert_eq!(received(twice, *encoding).unpack().expect("twice").0, b"oneone", "{encoding:?}");
+            let garbage = [one, b"\xff\xff garbage".to_vec()].concat();
+            assert!(matches!(received(garbage, *encoding).unpack(), Err(Error::Malformed { .. })), "{encoding:?}");
+        }
     }
 
     #[test]

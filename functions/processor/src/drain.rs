@@ -124,14 +124,17 @@ pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
 async fn drain_burst(app: &App, until: &Until) -> Result<Drained> {
     let mut total = Drained::default();
     let mut under_way = JoinSet::new();
-    let mut some_left = true;
+    let (mut some_left, mut had_suspect) = (true, false);
     let mut outcome = Ok(());
     loop {
         let go_on = some_left && outcome.is_ok() && !until.is_over();
         if go_on && under_way.len() < SIDE_BY_SIDE {
             match app.queue.take(&app.consumer, BUDGET).await {
                 Ok(taken) => {
-                    some_left = is_full(&taken);
+                    // One that is taken alone says nothing of what waits behind it.
+                    let is_suspect = matches!(taken.as_slice(), [only] if only.held.is_suspect());
+                    some_left = is_full(&taken) || is_suspect || had_suspect;
+                    had_suspect = is_suspect;
                     if !taken.is_empty() {
                         under_way.spawn(drain_owned(app.clone(), taken, until.clone()));
                         keep_bell(app).await;

@@ -20,8 +20,8 @@ const RAW_PER_BYTE: f64 = 0.17;
 /// Bytes that a waiting log takes in Redis for each byte sent.
 const QUEUE_PER_BYTE: f64 = 0.30;
 
-/// An ingest invocation, in milliseconds at 1,024 MB: an assumption, which a first bill settles. Here, on a whole core and with Redis
-/// beside it, one takes INGEST_SEEN; a function has half a core, and Redis is a network away.
+/// An ingest invocation, in milliseconds at 1,024 MB: an assumption, which a first bill settles. A function has half a core, and Redis is
+/// a network away.
 const INGEST_MS: f64 = 10.0;
 /// The processor's time for a log, in seconds: it stored 24,000 logs/s with all engines beside it on two cores.
 const PROCESSOR_S: f64 = 1.0 / 24_000.0;

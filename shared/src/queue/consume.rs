@@ -1,6 +1,7 @@
 //! The consumers' side: taking, claiming what others left behind, renewing, parking.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -14,7 +15,7 @@ use crate::redis_link::failed;
 /// An entry that its consumer has not renewed for so long was left behind.
 pub const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(30);
 /// An entry whose consumers died so many times is taken alone.
-const ALONE_AFTER: u64 = 3;
+pub(super) const ALONE_AFTER: u64 = 3;
 
 /// How much one take may hold.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +37,14 @@ impl Queue {
     /// # Errors
     /// [`crate::error::Error::Unavailable`]: what was taken stays with the consumer, and is claimed once it is left behind.
     pub async fn take(&self, consumer: &str, budget: TakeBudget) -> Result<Vec<Taken>> {
-        let (mut taken, mut answering, mut trouble) = (Vec::new(), Vec::new(), None);
+        let (mut taken, mut answering, mut trouble) = (Vec::<Taken>::new(), Vec::new(), None);
+        // What is taken alone comes every other time: many of them must not keep what is new waiting.
+        let new_only = self.took_suspect.swap(false, Ordering::Relaxed);
         for partition in self.partitions_in_turn() {
+            if new_only {
+                answering.push(partition);
+                continue;
+            }
             match self.take_left_behind(consumer, &partition, budget.divided_by(2).less(&taken)).await {
                 Ok(left_behind) => {
                     taken.extend(left_behind);
@@ -45,7 +52,8 @@ impl Queue {
                 }
                 Err(error) => trouble = Some(error),
             }
-            if taken.last().is_some_and(is_suspect) {
+            if taken.last().is_some_and(|entry| entry.held.is_suspect()) {
+                self.took_suspect.store(true, Ordering::Relaxed);
                 return Ok(taken);
             }
         }
@@ -67,7 +75,7 @@ impl Queue {
         let mut taken: Vec<Taken> = Vec::new();
         for lane in [partition.main(), partition.slow()] {
             taken.extend(self.claim_left_behind(consumer, &lane, budget.less(&taken)).await?);
-            if taken.last().is_some_and(is_suspect) {
+            if taken.last().is_some_and(|entry| entry.held.is_suspect()) {
                 break;
             }
         }
@@ -158,11 +166,6 @@ impl Queue {
         }
         Ok(forgotten)
     }
-}
-
-/// Whether an entry's consumers died so often that it is taken alone.
-fn is_suspect(entry: &Taken) -> bool {
-    entry.held.deliveries >= ALONE_AFTER
 }
 
 impl TakeBudget {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::Fault;
 use crate::ids::{BatchId, TenantId};
+use crate::timestamp;
 
 /// Most bytes that a payload unpacks to: what ingest takes (20 MiB) with room to spare. A bound for damaged entries.
 const MAX_UNPACKED_BYTES: usize = 32 * 1024 * 1024;
@@ -139,6 +140,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// Whether its consumers died so often that it is taken alone.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.deliveries >= super::consume::ALONE_AFTER
+    }
+
     /// An id for what becomes of the entry: the same however often it is tried. As a UUID of version 7 it says when it came in.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
@@ -195,7 +202,15 @@ impl Taken {
     /// # Errors
     /// Why it cannot be read.
     pub fn header_of_any_version(&self) -> Result<Header, String> {
-        serde_json::from_slice(&self.header).map_err(|e| format!("the header cannot be read: {e}"))
+        let header: Header = serde_json::from_slice(&self.header).map_err(|e| format!("the header cannot be read: {e}"))?;
+        // Both become names in the stores, which would refuse others for ever.
+        if !is_class(&header.class) {
+            return Err("the header names a class that cannot be one".to_owned());
+        }
+        if i64::try_from(header.batch.unix_ms()).ok().is_none_or(|ms| ms > LAST_RECEIPT) {
+            return Err("the header's batch was received past the year 9998".to_owned());
+        }
+        Ok(header)
     }
 
     /// Unpacks the accepted records: a line each.
@@ -211,4 +226,12 @@ impl Taken {
         decoder.take(MAX_UNPACKED_BYTES as u64).read_to_end(&mut lines).map_err(|e| format!("the payload cannot be unpacked: {e}"))?;
         Ok(lines)
     }
+}
+
+/// The last moment at which a batch may have been received: partitions are made for the month after.
+const LAST_RECEIPT: i64 = timestamp::MAX - 366 * 24 * 3600 * 1000;
+
+/// Whether it may stand in names of objects and indices.
+fn is_class(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
