@@ -3,6 +3,8 @@
 # Sourced after tools.sh; reads PORT, URL and the settings of the engines.
 
 CARGO_LAMBDA=1.9.2
+# shellcheck disable=SC2034 # for the scripts that source this
+FUNCTIONS=(ingest processor search tenants maintenance)
 WATCH=
 WATCH_LOG=$DATA/lambda-watch.log
 WATCH_START_SECONDS=60 # Seen: one; it asks cargo for the workspace first, and cargo may be waiting for another.

@@ -131,18 +131,21 @@ fn is_zlib(wire: &[u8]) -> bool {
 fn inflate(wire: &[u8], lease: &mut Lease) -> Result<Vec<u8>> {
     let (mut plain, mut rest) = (Vec::new(), wire);
     loop {
-        let read = if is_zlib(rest) {
+        let before = rest.len();
+        rest = if is_zlib(rest) {
             let mut decoder = ZlibDecoder::new(rest);
             drain_into(&mut plain, &mut decoder, lease)?;
-            decoder.total_in()
+            decoder.into_inner()
         } else {
             let mut decoder = DeflateDecoder::new(rest);
             drain_into(&mut plain, &mut decoder, lease)?;
-            decoder.total_in()
+            decoder.into_inner()
         };
-        rest = usize::try_from(read).ok().and_then(|read| rest.get(read..)).unwrap_or_default();
-        if rest.is_empty() || read == 0 {
+        if rest.is_empty() {
             return Ok(plain);
+        }
+        if rest.len() == before {
+            return Err(undecodable(&io::ErrorKind::InvalidData.into()));
         }
     }
 }
