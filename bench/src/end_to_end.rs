@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use shared::ids::TenantId;
+use shared::aws::Identity;
 use shared::index::Index;
 use shared::settings::{Env, OpenSearchSettings};
 
@@ -11,7 +12,7 @@ use crate::{baseline, drive, verify};
 
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let index = Index::open(&OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?).await?;
+    let index = Index::open(&OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?, &Identity::of_environment())?;
     println!("{} events, requests of {}, {rounds} rounds in turn after one that is not counted\n", events.len(), drive::PER_REQUEST);
     println!("| round | _bulk alone, logs/s | accepted (202), logs/s | stored in all three, logs/s | ratio | loggerhub CPU, us a log |");
     println!("|---|---|---|---|---|---|");

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::ids::{BatchId, TenantId};
 use shared::raw::RawLine;
 use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings};
@@ -51,7 +52,7 @@ async fn documents(env: &Env, tenant: &TenantId) -> anyhow::Result<u64> {
 }
 
 async fn raw(env: &Env, tenant: &TenantId) -> anyhow::Result<(u64, u64)> {
-    let archive = Archive::open(&ArchiveSettings::from_env(env)?).await?;
+    let archive = Archive::open(&ArchiveSettings::from_env(env)?, &Identity::of_environment())?;
     let (mut lines, mut ids) = (0, HashSet::new());
     for path in archive.list("raw/").await? {
         let bytes = archive.whole(&path).await?;

@@ -39,13 +39,29 @@ stop_watch() {
   WATCH=
 }
 
+# children_of PID: those that have not ended.
 children_of() {
-  { cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v parent="$1" '{ pid = $1; sub(/.*\) /, ""); if ($2 == parent) print pid }'
+  { cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v parent="$1" '{ pid = $1; sub(/.*\) /, ""); if ($2 == parent && $1 != "Z") print pid }'
 }
 
-# await_either_end: waits until watch or the bridge has ended, and says which.
+# await_either_end: until watch or the bridge has ended, and says which. A function that is killed stays away (seen in cargo-lambda
+# 1.9.2): watch knows of it, does not start it again, and lets its requests wait for ever. So watch is then started anew.
 await_either_end() {
-  wait -n "$WATCH" "$BRIDGE" || true
+  local before='' now pid
+  while kill -0 "$WATCH" 2>/dev/null && kill -0 "$BRIDGE" 2>/dev/null; do
+    now=$(children_of "$WATCH")
+    for pid in $before; do
+      [[ $'\n'$now$'\n' != *$'\n'$pid$'\n'* ]] || continue
+      say "a function ended: cargo lambda watch is started anew"
+      stop_watch
+      start_watch
+      now=
+      break
+    done
+    before=$now
+    sleep 1 &
+    wait "$!" # which a signal can end
+  done
   kill -0 "$WATCH" 2>/dev/null || fail_with_watch_log "cargo lambda watch ended by itself"
   tail -n 15 "$BRIDGE_LOG" >&2
   die "the bridge ended by itself; the last lines of $BRIDGE_LOG are above."
@@ -102,6 +118,7 @@ BRIDGE_LOG=$DATA/bridge.log
 # start_bridge: feeds processor and maintenance from the queues of localstack/infra.yaml.
 start_bridge() {
   [[ ! -s $BRIDGE_LOG ]] || mv "$BRIDGE_LOG" "$BRIDGE_LOG.1"
+  : >"$BRIDGE_LOG"
   LOGGERHUB_LOG=info setsid "$LOGGERHUB" bridge --invoke-url "$URL" --messages "$(queue_url loggerhub-bell)=processor" \
     --events "$(queue_url loggerhub-processor-minute)=processor" \
     --events "$(queue_url loggerhub-maintenance-minute)=maintenance" </dev/null >"$BRIDGE_LOG" 2>&1 &

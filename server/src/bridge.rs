@@ -28,8 +28,8 @@ pub struct Arguments {
     /// Where functions are invoked through the Lambda API.
     #[arg(long, default_value = "http://127.0.0.1:9000")]
     invoke_url: String,
-    /// How long an invocation may take, in seconds; past that it counts as failed.
-    #[arg(long, default_value_t = 300)]
+    /// How long an invocation may take, in seconds; past that it counts as failed. The processor's timeout in template.yaml.
+    #[arg(long, default_value_t = 60)]
     invocation_seconds: u64,
     /// Up to ten messages of this queue become one SQS event for the function.
     #[arg(long, value_name = "QUEUE_URL=FUNCTION")]

@@ -16,8 +16,8 @@ pub struct Arguments {
     /// Logs in a day; 864000000 are 10,000 a second.
     #[arg(long, value_parser = positive)]
     logs_per_day: f64,
-    /// Bytes of one log as it is sent.
-    #[arg(long, value_parser = positive, default_value = "600")]
+    /// Bytes of one log as it is sent, a MiB at most.
+    #[arg(long, value_parser = bytes_of_a_log, default_value = "600")]
     bytes_per_log: f64,
     /// Days that rows and documents are kept.
     #[arg(long, value_parser = positive, default_value = "30")]
@@ -41,6 +41,11 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number > 0.0 && number <= 1e15 => Ok(number),
         _ => Err("it is a number above 0".to_owned()),
     }
+}
+
+fn bytes_of_a_log(text: &str) -> Result<f64, String> {
+    const MOST: f64 = shared::record::MAX_BYTES as f64;
+    positive(text).and_then(|bytes| if bytes <= MOST { Ok(bytes) } else { Err(format!("a log has at most {MOST} bytes")) })
 }
 
 /// Runs the command.

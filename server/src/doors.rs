@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use processor::{Breaker, Parked};
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::auth::Authenticator;
 use shared::bell::Bell;
 use shared::error::Result;
@@ -57,6 +58,7 @@ impl Doors {
         let patient = RedisLink::open(&settings.redis, PATIENT)?;
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
+        let identity = Identity::of_machine(&settings.archive).await?;
         Ok(Self {
             queue: Queue::new(redis, &settings.queue),
             patient_queue: Queue::without_pushes(patient),
@@ -65,8 +67,8 @@ impl Doors {
             registry,
             rows: Rows::open(&settings.logs)?,
             drain_rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.index).await?,
-            archive: Archive::open(&settings.archive).await?,
+            index: Index::open(&settings.index, &identity)?,
+            archive: Archive::open(&settings.archive, &identity)?,
             bell: Bell::in_process(),
             linger: settings.queue.linger,
         })

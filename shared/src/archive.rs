@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::aws;
+use crate::aws::{self, Identity};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::settings::ArchiveSettings;
@@ -39,13 +39,9 @@ impl Archive {
     ///
     /// # Errors
     /// [`Error::Internal`] for authorities that are none.
-    pub async fn open(settings: &ArchiveSettings) -> Result<Self> {
+    pub fn open(settings: &ArchiveSettings, identity: &Identity) -> Result<Self> {
         let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let mut loader = aws::loader(&settings.region, settings.authorities.as_ref())?.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).timeout_config(timeouts);
-        if let Some((id, secret)) = &settings.credentials {
-            loader = loader.credentials_provider(Credentials::new(id, secret.reveal(), None, None, "settings"));
-        }
-        let mut config = aws_sdk_s3::config::Builder::from(&loader.load().await);
+        let mut config = aws::s3(settings, identity)?.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).timeout_config(timeouts);
         if let Some(endpoint) = &settings.endpoint {
             // Other S3 services know neither host-style buckets nor every checksum of AWS.
             config = config

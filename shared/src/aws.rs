@@ -1,35 +1,70 @@
-//! What all clients of AWS share: how they reach it, and whom they trust.
+//! What all clients of AWS share: who we are to it, how they reach it, and whom they trust.
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::error::{Error, Result};
-use crate::settings::{Authorities, QueueSettings};
+use crate::settings::{ArchiveSettings, Authorities, QueueSettings};
 
-/// What a client's configuration is loaded with; credentials come from AWS' own chain.
+/// Who we are to AWS: where credentials come from, unless a setting gives them.
+#[derive(Debug, Clone)]
+pub struct Identity(SharedCredentialsProvider);
+
+impl Identity {
+    /// Credentials of the environment (`AWS_ACCESS_KEY_ID` and the like): a function has its role's there. Without the rest of AWS' chain a
+    /// function is half a megabyte smaller.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        Self(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+    }
+
+    /// What AWS' own chain finds on a machine or in a container: environment, profile, web identity, role. Nothing is asked for before it
+    /// is needed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for authorities that are none.
+    pub async fn of_machine(settings: &ArchiveSettings) -> Result<Self> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(settings.region.clone()));
+        if let Some(authorities) = &settings.authorities {
+            loader = loader.http_client(trusting(authorities)?);
+        }
+        Ok(loader.load().await.credentials_provider().map_or_else(Self::of_environment, Self))
+    }
+
+    /// What signs requests to a service that is no SDK's.
+    pub(crate) fn signing(&self, region: &str) -> SdkConfig {
+        SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(region.to_owned())).credentials_provider(self.0.clone()).build()
+    }
+}
+
+/// The beginning of a client of S3: credentials, region, trust.
 ///
 /// # Errors
 /// [`Error::Internal`] for authorities that are none.
-pub(crate) fn loader(region: &str, authorities: Option<&Authorities>) -> Result<ConfigLoader> {
-    let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.to_owned()));
-    Ok(match authorities {
-        Some(authorities) => loader.http_client(trusting(authorities)?),
-        None => loader,
-    })
+pub(crate) fn s3(settings: &ArchiveSettings, identity: &Identity) -> Result<aws_sdk_s3::config::Builder> {
+    let mut config = aws_sdk_s3::Config::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(settings.region.clone()));
+    config = match &settings.credentials {
+        Some((id, secret)) => config.credentials_provider(Credentials::new(id, secret.reveal(), None, None, "settings")),
+        None => config.credentials_provider(identity.0.clone()),
+    };
+    if let Some(authorities) = &settings.authorities {
+        config.set_http_client(Some(trusting(authorities)?));
+    }
+    Ok(config)
 }
 
-/// A client of SQS, at the endpoint that the settings name or at AWS. Its credentials are those of the environment: functions have
-/// theirs there, and nobody else speaks with SQS. Without the rest of the chain ingest is a megabyte smaller.
+/// A client of SQS, at the endpoint that the settings name or at AWS. Functions alone speak with SQS.
 ///
 /// # Errors
 /// [`Error::Internal`] for authorities that are none.
 pub fn sqs(settings: &QueueSettings, region: &str) -> Result<aws_sdk_sqs::Client> {
     let config = aws_sdk_sqs::Config::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(region.to_owned()));
-    let mut config = config.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    let mut config = config.credentials_provider(Identity::of_environment().0);
     config.set_endpoint_url(settings.sqs_endpoint.clone());
     if let Some(authorities) = &settings.authorities {
         config.set_http_client(Some(trusting(authorities)?));

@@ -25,7 +25,7 @@ use opensearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::aws;
+use crate::aws::Identity;
 use crate::error::{Engine, Error, Result, chain};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::settings::OpenSearchSettings;
@@ -53,15 +53,14 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Internal`] for a URL that is none, for authorities that are none, or for signing without any credentials.
-    pub async fn open(settings: &OpenSearchSettings) -> Result<Self> {
+    pub fn open(settings: &OpenSearchSettings, identity: &Identity) -> Result<Self> {
         let fail = |e: Box<dyn std::error::Error + Send + Sync>| Error::internal("reading the settings of OpenSearch", e);
         let mut url = Url::parse(settings.url.reveal()).map_err(|e| fail(e.into()))?;
         let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
         let _ = (url.set_username(""), url.set_password(None));
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url));
         if let Some(region) = &settings.sign_for {
-            let aws = aws::loader(region, None)?.load().await;
-            builder = builder.auth(Credentials::try_from(&aws).map_err(|e| fail(e.into()))?);
+            builder = builder.auth(Credentials::try_from(&identity.signing(region)).map_err(|e| fail(e.into()))?);
         } else if !user.is_empty() {
             builder = builder.auth(Credentials::Basic(user, password));
         }
@@ -202,10 +201,10 @@ mod tests {
     use super::*;
     use crate::settings::Env;
 
-    #[tokio::test]
-    async fn the_template_is_json_and_takes_the_settings() {
+    #[test]
+    fn the_template_is_json_and_takes_the_settings() {
         let env = Env::default().with("LOGGERHUB_OPENSEARCH_URL", "http://user:s3cret@127.0.0.1:1").with("LOGGERHUB_INDEX_SHARDS", "3");
-        let index = Index::open(&OpenSearchSettings::from_env(&env).expect("settings")).await.expect("a URL");
+        let index = Index::open(&OpenSearchSettings::from_env(&env).expect("settings"), &Identity::of_environment()).expect("a URL");
         assert_eq!(index.template()["settings"]["index.number_of_shards"], 3);
         assert_eq!(index.template()["settings"]["index.refresh_interval"], "1000ms");
         assert_eq!(index.name("standard", 1_760_099_196_000), "logs-standard-2025.10.10");

@@ -107,14 +107,24 @@ fn certificates(settings: &RedisSettings) -> Option<TlsCertificates> {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(redis) => redis.req_packed_command(command),
+            Self::Single(redis) => Box::pin(async move {
+                match redis.req_packed_command(command).await {
+                    Err(error) if was_not_sent(&error) => redis.req_packed_command(command).await,
+                    answer => answer,
+                }
+            }),
             Self::Cluster(redis) => redis.req_packed_command(command),
         }
     }
 
     fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Single(redis) => redis.req_packed_commands(pipeline, offset, count),
+            Self::Single(redis) => Box::pin(async move {
+                match redis.req_packed_commands(pipeline, offset, count).await {
+                    Err(error) if was_not_sent(&error) => redis.req_packed_commands(pipeline, offset, count).await,
+                    answer => answer,
+                }
+            }),
             Self::Cluster(redis) => redis.req_packed_commands(pipeline, offset, count),
         }
     }
@@ -125,6 +135,12 @@ impl ConnectionLike for Connection {
             Self::Cluster(redis) => redis.get_db(),
         }
     }
+}
+
+/// Whether a command failed because there was no connection. The client keeps the outcome of its last try to connect for the next command,
+/// however long ago that was: of a Redis that is back, each idle process would else refuse its first request.
+fn was_not_sent(error: &RedisError) -> bool {
+    error.is_connection_refusal()
 }
 
 /// Small commands go out at once; on Linux a connection whose bytes nobody confirms is given up.

@@ -120,10 +120,21 @@ impl Env {
     /// [`SettingError`].
     pub fn url(&self, name: &'static str, schemes: &[&str]) -> Result<Secret, SettingError> {
         let url = self.secret(name)?;
-        if schemes.iter().any(|scheme| url.reveal().starts_with(scheme)) {
+        if schemes.iter().any(|scheme| url.reveal().strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
             return Ok(url);
         }
-        Err(SettingError::Unreadable { name, reason: format!("it must begin with {}", schemes.join(" or ")) })
+        Err(SettingError::Unreadable { name, reason: format!("it must begin with {}, and a host must follow", schemes.join(" or ")) })
+    }
+
+    /// An HTTP URL, if it is set.
+    ///
+    /// # Errors
+    /// [`SettingError::Unreadable`].
+    pub fn optional_http(&self, name: &'static str) -> Result<Option<String>, SettingError> {
+        match self.get(name) {
+            Some(_) => self.url(name, &["http://", "https://"]).map(|url| Some(url.0)),
+            None => Ok(None),
+        }
     }
 
     /// A number of milliseconds.
@@ -202,7 +213,7 @@ impl PostgresSettings {
     fn from_env(env: &Env, url: &'static str) -> Result<Self, SettingError> {
         Ok(Self {
             url: env.url(url, &["postgres://", "postgresql://"])?,
-            max_connections: env.parsed("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")?,
+            max_connections: env.parsed::<std::num::NonZeroU32>("LOGGERHUB_POSTGRES_MAX_CONNECTIONS")?.get(),
             authorities: Authorities::from_env(env)?,
         })
     }
@@ -236,7 +247,7 @@ impl OpenSearchSettings {
             sign_for: if env.parsed("LOGGERHUB_OPENSEARCH_SIGV4")? { Some(ArchiveSettings::region_from_env(env)?) } else { None },
             authorities: Authorities::from_env(env)?,
             prefix: index_prefix(env)?,
-            shards: env.parsed("LOGGERHUB_INDEX_SHARDS")?,
+            shards: env.parsed::<std::num::NonZeroU16>("LOGGERHUB_INDEX_SHARDS")?.get(),
             replicas: env.parsed("LOGGERHUB_INDEX_REPLICAS")?,
             refresh: env.millis("LOGGERHUB_INDEX_REFRESH_MS")?,
         })
@@ -280,7 +291,7 @@ impl ArchiveSettings {
             None => None,
         };
         Ok(Self {
-            endpoint: env.optional("LOGGERHUB_S3_ENDPOINT"),
+            endpoint: env.optional_http("LOGGERHUB_S3_ENDPOINT")?,
             bucket: env.text("LOGGERHUB_S3_BUCKET")?,
             prefix: env.text("LOGGERHUB_S3_PREFIX")?,
             region: Self::region_from_env(env)?,
@@ -309,11 +320,16 @@ mod tests {
         let env = Env::default().with("LOGGERHUB_REDIS_URL", "redis://h").with("LOGGERHUB_PARTITIONS", "s3cret");
         let error = RedisSettings::from_env(&env).expect_err("no number").to_string();
         assert!(error.starts_with("LOGGERHUB_PARTITIONS") && !error.contains("s3cret"), "{error}");
+        for (name, value) in [("LOGGERHUB_POSTGRES_MAX_CONNECTIONS", "0"), ("LOGGERHUB_LOGS_DATABASE_URL", "postgres://")] {
+            let env = Env::default().with("LOGGERHUB_LOGS_DATABASE_URL", "postgres://h/d").with(name, value);
+            let error = PostgresSettings::logs_from_env(&env).expect_err(value).to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
     }
 
     #[test]
     fn what_no_engine_would_understand_is_refused_at_start() {
-        for (name, value) in [("LOGGERHUB_OPENSEARCH_URL", "nonsense:s3cret"), ("LOGGERHUB_INDEX_PREFIX", "Logs *"), ("LOGGERHUB_INDEX_PREFIX", "-a")] {
+        for (name, value) in [("LOGGERHUB_OPENSEARCH_URL", "nonsense:s3cret"), ("LOGGERHUB_INDEX_PREFIX", "Logs *"), ("LOGGERHUB_INDEX_PREFIX", "-a"), ("LOGGERHUB_INDEX_SHARDS", "0")] {
             let env = Env::default().with("LOGGERHUB_OPENSEARCH_URL", "http://h").with(name, value);
             let error = OpenSearchSettings::from_env(&env).expect_err(value).to_string();
             assert!(error.starts_with(name) && !error.contains(value), "{error}");

@@ -6,6 +6,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::settings::{ArchiveSettings, Env};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -101,7 +102,7 @@ async fn remove_indices(engines: &Env, name: &Name) -> Outcome {
 }
 
 async fn remove_objects(engines: &Env, name: &Name) -> Outcome {
-    let archive = Archive::open(&ArchiveSettings::from_env(&name.settings(engines))?).await?;
+    let archive = Archive::open(&ArchiveSettings::from_env(&name.settings(engines))?, &Identity::of_environment())?;
     for path in archive.list("").await? {
         archive.delete(&path).await?;
     }

@@ -208,7 +208,8 @@ fn functions_are_ready_in_milliseconds_and_answer_soon_after() {
     story_alone_with(&NEVER_DRAINS, async |world| {
         let acme = world.tenant("acme").await;
         let operator = world.operator();
-        let lambda = world.lambda(&FUNCTIONS, &[("LOGGERHUB_POSTGRES_MAX_CONNECTIONS", "1")]).await;
+        let bell = world.bell_queue().await;
+        let lambda = world.lambda(&FUNCTIONS, &[bell.settings()[0], ("LOGGERHUB_POSTGRES_MAX_CONNECTIONS", "1")]).await;
         for function in FUNCTIONS {
             let (mut ready, mut answered) = (Vec::new(), Vec::new());
             for _ in 0..STARTS {
@@ -230,6 +231,7 @@ fn functions_are_ready_in_milliseconds_and_answer_soon_after() {
                 assert!(quickest(&answered) < FIRST_ANSWER, "the first answer of {function} came after {answered:?}");
             }
         }
+        bell.remove().await;
     });
 }
 
@@ -268,6 +270,7 @@ fn functions_are_ready_without_any_network() {
 fn a_function_that_lacks_a_setting_says_which_at_init() {
     let lacking = [
         ("ingest", "LOGGERHUB_REDIS_URL"),
+        ("ingest", "LOGGERHUB_BELL_URL"),
         ("processor", "LOGGERHUB_LOGS_DATABASE_URL"),
         ("search", "LOGGERHUB_CONTROL_DATABASE_URL"),
         ("tenants", "LOGGERHUB_LOGS_DATABASE_URL"),
@@ -275,7 +278,7 @@ fn a_function_that_lacks_a_setting_says_which_at_init() {
     ];
     story_with(&NEVER_DRAINS, async |world| {
         for (function, setting) in lacking {
-            let output = world.run_function(function, &[(setting, "")]).await;
+            let output = world.run_function(function, &[("LOGGERHUB_BELL_URL", "http://127.0.0.1:9/bell"), (setting, "")]).await;
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success() && said.contains(setting), "{function} without {setting}: {} {said}", output.status);
         }

@@ -17,6 +17,6 @@ impl Settings {
     /// # Errors
     /// [`SettingError`].
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
-        Ok(Self { redis: RedisSettings::from_env(env)?, queue: QueueSettings::from_env(env)?, region: ArchiveSettings::region_from_env(env)? })
+        Ok(Self { redis: RedisSettings::from_env(env)?, queue: QueueSettings::of_function(env)?, region: ArchiveSettings::region_from_env(env)? })
     }
 }

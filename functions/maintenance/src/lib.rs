@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::error::{Error, Result, chain};
 use shared::index::Index;
 use shared::keys::KeyRing;
@@ -74,11 +75,12 @@ impl App {
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        let identity = Identity::of_environment();
         Ok(Self {
             registry: Registry::open(&settings.control)?,
             rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.opensearch).await?,
-            archive: Archive::open(&settings.archive).await?,
+            index: Index::open(&settings.opensearch, &identity)?,
+            archive: Archive::open(&settings.archive, &identity)?,
             queue: Queue::without_pushes(redis.clone()),
             ring: KeyRing::new(redis),
         })

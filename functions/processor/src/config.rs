@@ -23,7 +23,7 @@ impl Settings {
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
             redis: RedisSettings::from_env(env)?,
-            queue: QueueSettings::from_env(env)?,
+            queue: QueueSettings::of_function(env)?,
             logs: PostgresSettings::logs_from_env(env)?,
             index: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,

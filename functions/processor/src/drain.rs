@@ -26,6 +26,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How long one try of a write may take. Postgres' client has no timeout of its own, and a host that vanished answers nothing.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(60);
+/// The least that one try gets, however little time is left.
+const ATTEMPT_AT_LEAST: Duration = Duration::from_secs(1);
 /// How often an idle processor looks whether another process left something behind.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Until {
     deadline: Option<Instant>,
+    give_up: Option<Instant>,
     told: watch::Receiver<bool>,
 }
 
@@ -41,13 +44,25 @@ impl Until {
     #[must_use]
     pub fn deadline(at: Instant) -> Self {
         let (_, told) = watch::channel(false);
-        Self { deadline: Some(at), told }
+        Self { deadline: Some(at), give_up: None, told }
     }
 
     /// Until the channel says so.
     #[must_use]
     pub fn told(told: watch::Receiver<bool>) -> Self {
-        Self { deadline: None, told }
+        Self { deadline: None, give_up: None, told }
+    }
+
+    /// The same, but a write that hangs is given up at `at`, while there is still time to say so.
+    #[must_use]
+    pub fn giving_up_at(self, at: Instant) -> Self {
+        Self { give_up: Some(at), ..self }
+    }
+
+    /// How long a try may take that begins now.
+    fn attempt_within(&self) -> Duration {
+        let left = self.give_up.map_or(ATTEMPT_WITHIN, |at| at.saturating_duration_since(Instant::now()));
+        left.clamp(ATTEMPT_AT_LEAST, ATTEMPT_WITHIN)
     }
 
     fn is_over(&self) -> bool {
@@ -288,7 +303,7 @@ async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
 pub(crate) async fn in_any_weather<T, F: Future<Output = Result<T>>>(mut until: Until, engine: Engine, attempt: impl Fn() -> F) -> Result<T> {
     let mut pause = BACK_OFF.0;
     loop {
-        let outcome = tokio::time::timeout(ATTEMPT_WITHIN, attempt()).await;
+        let outcome = tokio::time::timeout(until.attempt_within(), attempt()).await;
         match outcome.unwrap_or_else(|_| Err(Error::unavailable(engine, "no answer in time"))) {
             Err(error) if error.is_retryable() && !until.is_over() => {
                 tracing::warn!(cause = chain(&error), "trying again");

@@ -12,6 +12,10 @@ use crate::{App, Until, drain_queue};
 /// What is left of the invocation's time when the last drain begins: longer than a drain takes in which a `_bulk` times out (15 s)
 /// and a PUT is tried again (10 s).
 const STOP_BEFORE: Duration = Duration::from_secs(30);
+/// What is left of it when a write that hangs is given up: enough to park, to answer, and to be seen not to have died.
+const GIVE_UP_BEFORE: Duration = Duration::from_secs(5);
+/// What is left of it when the answer is sent, whatever still hangs.
+const ANSWER_BEFORE: Duration = Duration::from_secs(2);
 /// Deadlines are moments, in milliseconds since 1970. One that lies in its first days is none but a length of time: the emulator
 /// sends 600,000 (seen in cargo-lambda 1.9.2).
 const A_MOMENT: u64 = 1_000_000_000;
@@ -23,8 +27,11 @@ const A_MOMENT: u64 = 1_000_000_000;
 /// one instead, all as failed, so that SQS rings again.
 pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Value, Error> {
     let left = deadline_of(&event.context).saturating_duration_since(Instant::now());
-    let until = Until::deadline(Instant::now() + left.saturating_sub(STOP_BEFORE).max(left / 2));
-    let outcome = drain_queue(app, &until).await;
+    let now = Instant::now();
+    let until = Until::deadline(now + left.saturating_sub(STOP_BEFORE).max(left / 2)).giving_up_at(now + left.saturating_sub(GIVE_UP_BEFORE));
+    // Whatever hangs, an answer comes in time: without one, AWS would count it as a death of the processor.
+    let outcome = tokio::time::timeout(left.saturating_sub(ANSWER_BEFORE), drain_queue(app, &until)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(shared::error::Error::internal("draining before the deadline", "something hung")));
     match (serde_json::from_value::<SqsEvent>(event.payload), outcome) {
         (Ok(bell), outcome) => {
             let mut answer = SqsBatchResponse::default();

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::bell::Bell;
 use shared::error::Result;
 use shared::index::Index;
@@ -65,12 +66,13 @@ impl App {
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        let identity = Identity::of_environment();
         Ok(Self {
             queue: Queue::without_pushes(redis),
             bell: Bell::open(&settings.queue, &settings.archive.region)?,
             linger: settings.queue.linger,
-            archive: Archive::open(&settings.archive).await?,
-            index: Index::open(&settings.index).await?,
+            archive: Archive::open(&settings.archive, &identity)?,
+            index: Index::open(&settings.index, &identity)?,
             rows: Rows::open(&settings.logs)?,
             breaker: Breaker::default(),
             parked: Parked::default(),

@@ -23,6 +23,7 @@ mod search;
 use std::time::Duration;
 
 use shared::archive::Archive;
+use shared::aws::Identity;
 use shared::auth::Authenticator;
 use shared::error::{Result, chain};
 use shared::index::Index;
@@ -67,10 +68,11 @@ impl App {
                 tracing::warn!(cause = chain(&error), "without the clock of Redis, by which logs are received, ours is used");
             }
         });
+        let identity = Identity::of_environment();
         Ok(Self {
             rows: Rows::open(&settings.logs)?,
-            index: Index::open(&settings.opensearch).await?,
-            archive: Archive::open(&settings.archive).await?,
+            index: Index::open(&settings.opensearch, &identity)?,
+            archive: Archive::open(&settings.archive, &identity)?,
             queue,
             auth: Authenticator::new(KeyRing::new(redis), None).or_ask(Registry::open(&settings.control)?),
         })

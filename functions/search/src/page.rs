@@ -11,7 +11,8 @@ use shared::timestamp;
 use crate::params::Asked;
 use shared::range::Range;
 
-/// Largest answer: Lambda carries 6 MB (its synchronous response quota), of which the event around the body takes some.
+/// Largest answer: Lambda carries 6 MB (its synchronous response quota), of which the event around the body takes some. In that event the
+/// body is a JSON string, so each of its quotes and backslashes takes two bytes.
 const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
 /// What stands around the logs of a page: range, cursor, total. Some three hundred bytes.
 const FRAME_BYTES: usize = 4 * 1024;
@@ -130,9 +131,10 @@ pub(crate) fn cut<T: Serialize>(candidates: impl IntoIterator<Item = (Sort, Opti
     Ok(page)
 }
 
-/// Bytes that a log takes in an answer, with the comma after it.
+/// Bytes that a log takes in an answer within an event, with the comma after it.
 fn size_of(log: &impl Serialize) -> Result<usize> {
-    serde_json::to_vec(log).map(|json| json.len() + 1).map_err(|e| Error::internal("measuring an answer", e))
+    let json = serde_json::to_vec(log).map_err(|e| Error::internal("measuring an answer", e))?;
+    Ok(json.len() + json.iter().filter(|b| matches!(b, b'"' | b'\\')).count() + 1)
 }
 
 #[cfg(test)]
@@ -162,6 +164,12 @@ mod tests {
         let page = cut(all.clone(), 3).expect("a page");
         assert_eq!((page.logs.len(), page.next), (1, Some(all[2].0)));
         assert_eq!(cut(candidates(&[None, None]), 1).expect("a page").logs.len(), 0);
+    }
+
+    #[test]
+    fn quotes_count_twice() {
+        let quoted = vec![((0, BatchId::new(0).log(0)), Some("\"".repeat(MAX_ANSWER_BYTES / 8))); 4];
+        assert_eq!(cut(quoted, 4).expect("a page").logs.len(), 1);
     }
 
     #[test]

@@ -34,6 +34,14 @@ const DRAINS_A_DAY: f64 = 86_400.0 / 1.2;
 /// Bytes that Lambda and the gateway write to CloudWatch for each request: start, end, report and the access log.
 const LOG_BYTES_A_REQUEST: f64 = 550.0;
 
+/// Raw objects of at least so many bytes move to a colder class after so many days (the lifecycle rule of template.yaml).
+const COLD_OBJECT: f64 = 131_072.0;
+const WARM_DAYS: f64 = 30.0;
+/// Series of metrics that functions were seen to send: each method, route and status is one more.
+const METRICS: f64 = 30.0;
+/// Alarms of template.yaml.
+const ALARMS: f64 = 5.0;
+
 /// Logs a second that one node takes: half of what was seen where the other engines shared its two cores.
 const POSTGRES_NODE: f64 = 15_000.0;
 const OPENSEARCH_NODE: f64 = 12_000.0;
@@ -99,7 +107,6 @@ impl Size {
         let kept = self.logs_per_day * self.days;
         let (rows, index) = (kept * ROW_BYTES / GB, kept * self.bytes_per_log * INDEX_PER_BYTE / GB * 2.0 * ROOM);
         let raw_of = |days: f64| self.logs_per_day * days * self.bytes_per_log * RAW_PER_BYTE / GB;
-        let (warm, cold) = (raw_of(self.raw_days.min(30.0)), raw_of((self.raw_days - 30.0).max(0.0)));
         let written = self.gigabytes() * QUEUE_PER_BYTE;
         let redis = 2.0 * (self.peak_rate() / REDIS_NODE).ceil().max(1.0);
         let postgres = 2.0 * (self.peak_rate() / POSTGRES_NODE).ceil().max(1.0);
@@ -107,6 +114,8 @@ impl Size {
         let opensearch = (2.0 * self.peak_rate() / OPENSEARCH_NODE).ceil().max(index / OPENSEARCH_NODE_GB).max(2.0).ceil();
         // An object for each drain, which takes some 4 MiB at most.
         let puts = drains.max(self.gigabytes() * GB / 4_194_304.0);
+        let moves = self.raw_days > WARM_DAYS && self.gigabytes() * RAW_PER_BYTE * GB / puts >= COLD_OBJECT;
+        let (warm, cold) = if moves { (raw_of(WARM_DAYS), raw_of(self.raw_days - WARM_DAYS)) } else { (raw_of(self.raw_days), 0.0) };
         let million = 1e6;
         vec![
             line("API Gateway", metered / million, "million", prices::HTTP_API),
@@ -126,8 +135,11 @@ impl Size {
             line("S3: raw", warm, "GB", prices::S3_GB),
             line("S3: raw", cold, "GB past 30 days", prices::S3_COLD_GB),
             line("S3: raw", puts / million, "million", prices::S3_PUTS),
+            line("S3: raw", if moves { puts / million } else { 0.0 }, "million", prices::S3_TRANSITIONS),
             line("CloudWatch", requests * LOG_BYTES_A_REQUEST / GB, "GB", prices::CLOUDWATCH_LOGS),
-            line("CloudWatch", 25.0, "metrics", prices::CLOUDWATCH_METRIC),
+            line("CloudWatch", METRICS, "metrics", prices::CLOUDWATCH_METRIC),
+            line("CloudWatch", ALARMS, "alarms", prices::CLOUDWATCH_ALARM),
+            line("CloudWatch", 1.0, "dashboard", prices::CLOUDWATCH_DASHBOARD),
             line("Network", 2.0 * HOURS, "hours (SQS, two zones)", prices::VPC_ENDPOINT),
             line("Secrets Manager", 1.0, "secret", prices::SECRET),
         ]
@@ -210,6 +222,12 @@ mod tests {
         // 18 GB at $0.50, and a month's keeping at $0.03.
         let cloudwatch = prices::HOSTED.iter().find(|hosted| hosted.name.starts_with("CloudWatch")).expect("it is there");
         assert!((cloudwatch.dollars(A_MILLION_A_DAY).expect("a price") - 18.0 * 0.53).abs() < 1e-9);
+    }
+
+    #[test]
+    fn small_objects_stay_where_they_are() {
+        let cold = |size: Size| size.bill().iter().filter(|line| line.arithmetic.contains("past 30 days")).map(|line| line.dollars).sum::<f64>();
+        assert!(cold(A_MILLION_A_DAY) < 1e-9 && cold(Size { logs_per_day: 1e9, ..A_MILLION_A_DAY }) > 100.0);
     }
 
     #[test]

@@ -27,16 +27,19 @@ pub(super) const RDS_NODE: Price = price(0.239, "hour of a db.r7g.large (Postgre
 pub(super) const RDS_GB: Price = price(0.115, "GB-month of gp3 (one zone)", "usage.ai, \"RDS pricing calculator\", 2026-06");
 pub(super) const OPENSEARCH_NODE: Price = price(0.178, "hour of an r7g.large.search", PRICE_LIST);
 pub(super) const OPENSEARCH_GB: Price = price(0.122, "GB-month of gp3", "vpullela-powers, opensearch-cost-optimization.md, undated");
-pub(super) const S3_GB: Price = price(0.023, "GB-month of S3 Standard", "devnotes.tech, \"Understanding AWS S3 pricing\", undated");
-pub(super) const S3_COLD_GB: Price = price(0.0125, "GB-month of S3 Standard-IA", "howtogeek.com, \"AWS S3 pricing explained\", undated");
+pub(super) const S3_GB: Price = price(0.023, "GB-month of S3 Standard", "awsnegotiations.com, \"S3 storage\", read 2026-11-25");
+pub(super) const S3_COLD_GB: Price = price(0.0125, "GB-month of S3 Standard-IA", "awsnegotiations.com, \"S3 storage\", read 2026-11-25");
 pub(super) const S3_PUTS: Price = price(5.0, "million PUTs", "devnotes.tech, \"Understanding AWS S3 pricing\", undated");
+pub(super) const S3_TRANSITIONS: Price = price(10.0, "million transitions to Standard-IA", "an estimate, as for PUTs to Standard-IA; look it up before you rely on it");
 pub(super) const CLOUDWATCH_LOGS: Price = price(0.50, "GB taken in", "c3x.dev, \"CloudWatch Logs cost optimization\", 2026-06");
 pub(super) const CLOUDWATCH_METRIC: Price = price(0.30, "metric a month", "signoz.io, \"CloudWatch pricing\", 2026-02-15");
+pub(super) const CLOUDWATCH_ALARM: Price = price(0.10, "alarm a month", "an estimate; look it up before you rely on it");
+pub(super) const CLOUDWATCH_DASHBOARD: Price = price(3.0, "dashboard a month", "factualminds.com, \"CloudWatch pricing\", 2026-06-13");
 pub(super) const VPC_ENDPOINT: Price = price(0.01, "hour of an interface endpoint in one zone", "awsnegotiations.com, \"PrivateLink cost analysis\", 2026-05");
 pub(super) const SECRET: Price = price(0.40, "secret a month", "hivebook.wiki, \"AWS Secrets Manager\", undated");
 
 /// Every price above, for the document.
-pub(super) const ALL: [Price; 17] = [
+pub(super) const ALL: [Price; 20] = [
     HTTP_API,
     LAMBDA_REQUESTS,
     LAMBDA_ARM64,
@@ -50,8 +53,11 @@ pub(super) const ALL: [Price; 17] = [
     S3_GB,
     S3_COLD_GB,
     S3_PUTS,
+    S3_TRANSITIONS,
     CLOUDWATCH_LOGS,
     CLOUDWATCH_METRIC,
+    CLOUDWATCH_ALARM,
+    CLOUDWATCH_DASHBOARD,
     VPC_ENDPOINT,
     SECRET,
 ];

@@ -63,9 +63,18 @@ impl QueueSettings {
             idempotency_tenant_cap_bytes: env.parsed("LOGGERHUB_IDEMPOTENCY_TENANT_CAP_BYTES")?,
             durability: env.parsed("LOGGERHUB_REDIS_DURABILITY")?,
             linger: env.millis("LOGGERHUB_LINGER_MS")?,
-            bell_url: env.optional("LOGGERHUB_BELL_URL"),
-            sqs_endpoint: env.optional("LOGGERHUB_SQS_ENDPOINT"),
+            bell_url: env.optional_http("LOGGERHUB_BELL_URL")?,
+            sqs_endpoint: env.optional_http("LOGGERHUB_SQS_ENDPOINT")?,
             authorities: Authorities::from_env(env)?,
         })
+    }
+
+    /// The same for a function: who hears a bell that rings in its own process only?
+    ///
+    /// # Errors
+    /// [`SettingError`].
+    pub fn of_function(env: &Env) -> Result<Self, SettingError> {
+        env.text("LOGGERHUB_BELL_URL")?;
+        Self::from_env(env)
     }
 }
