@@ -30,7 +30,7 @@ pub(crate) use own_cluster::OwnCluster;
 pub(crate) use own_engine::{Kind, OwnEngine};
 pub(crate) use own_log::CANARY;
 pub(crate) use property::for_all;
-pub(crate) use records::{log_id, numbered, plain, sample, sample_files};
+pub(crate) use records::{log_id, numbered, plain, sample, sample_files, shared_data};
 pub(crate) use wire::{NOWHERE, Wire};
 pub(crate) use world::{Running, World};
 

@@ -1,8 +1,8 @@
 //! The main job as a whole: HTTP in, all three stores filled.
 
 use anyhow::bail;
-use shared::ids::TenantId;
 use shared::aws::Identity;
+use shared::ids::TenantId;
 use shared::index::Index;
 use shared::settings::{Env, OpenSearchSettings};
 

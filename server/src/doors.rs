@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use processor::{Breaker, Parked};
 use shared::archive::Archive;
-use shared::aws::Identity;
 use shared::auth::Authenticator;
+use shared::aws::Identity;
 use shared::bell::Bell;
 use shared::error::Result;
 use shared::index::Index;

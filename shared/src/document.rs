@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::ids::{LogId, TenantId};
+use crate::query::{Subject, words};
 use crate::record::{Level, Record};
 use crate::text::first_bytes;
 use crate::timestamp::UnixMs;
@@ -44,6 +45,9 @@ pub struct Document<'a> {
     /// `path=` and the number in a form whose order as text is its order as number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attribute_numbers: Vec<String>,
+    /// Runs of parts of words that are written in several ([`words::runs`]).
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "between_spaces")]
+    parts: Vec<String>,
     /// The record as sent: kept, not indexed, so that a detail needs no other store.
     record: Cow<'a, str>,
 }
@@ -81,9 +85,36 @@ impl<'a> Document<'a> {
             span_id: record.span_id.as_deref(),
             attributes: attributes.texts,
             attribute_numbers: attributes.numbers,
+            parts: words::runs([record.summary()].into_iter().chain(record.full_log.as_deref())),
             record: String::from_utf8_lossy(sent),
         }
     }
+}
+
+impl Document<'_> {
+    /// What a query can ask of it.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            id: self.id,
+            service: self.service,
+            level: self.level,
+            timestamp: self.timestamp,
+            message: self.message,
+            full_log: self.full_log,
+            language: self.language,
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            attributes: &self.attributes,
+            attribute_numbers: &self.attribute_numbers,
+            parts: &self.parts,
+        }
+    }
+}
+
+/// As one text, which the index splits at its spaces.
+fn between_spaces<S: Serializer>(parts: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&parts.join(" "))
 }
 
 struct Attributes {
@@ -108,7 +139,7 @@ impl Attributes {
             Value::Number(number) => {
                 self.text(path, &number.to_string());
                 if let Some(number) = number.as_f64() {
-                    let entry = format!("{}={:016x}", first_bytes(path, MAX_ATTRIBUTE_BYTES), ordered_bits(number));
+                    let entry = number_entry(path, number);
                     self.room = self.room.saturating_sub(entry.len());
                     self.numbers.push(entry);
                 }
@@ -117,11 +148,29 @@ impl Attributes {
     }
 
     fn text(&mut self, path: &str, value: &str) {
-        let entry = format!("{path}={value}");
-        let entry = first_bytes(&entry, MAX_ATTRIBUTE_BYTES.min(self.room));
+        let entry = text_entry(path, value);
+        let entry = first_bytes(&entry, self.room);
         self.room -= entry.len();
         self.texts.push(entry.to_owned());
     }
+}
+
+/// What follows the path in an entry: `=` and a value, or `.` and the rest of a longer path.
+pub(crate) const EXISTS: [char; 2] = ['=', '.'];
+
+/// `path=value` as the index holds it: of a long one the beginning.
+#[must_use]
+pub fn text_entry(path: &str, value: &str) -> String {
+    let mut entry = format!("{path}={value}");
+    entry.truncate(first_bytes(&entry, MAX_ATTRIBUTE_BYTES).len());
+    entry
+}
+
+/// `path=` and a number as the index holds it.
+#[must_use]
+pub fn number_entry(path: &str, number: f64) -> String {
+    // Zero has two forms, which are one number.
+    format!("{}={:016x}", first_bytes(path, MAX_ATTRIBUTE_BYTES), ordered_bits(number + 0.0))
 }
 
 /// The bits of a number, so turned that they order as the number does: the sign bit flipped for positive ones, all bits for

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::query::{Place, QueryError};
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,6 +54,9 @@ pub struct Fault {
     pub code: String,
     /// A sentence for people. Never repeats a record's text.
     pub detail: String,
+    /// Of a query: where it is wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<Place>,
 }
 
 /// Everything that can go wrong.
@@ -158,8 +163,16 @@ impl Error {
     /// One wrong parameter or field.
     pub fn invalid(field: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let fault = Fault { index: None, field: Some(field.to_owned()), code: "invalid_parameter".to_owned(), detail: detail.clone() };
+        let fault = Fault { index: None, field: Some(field.to_owned()), code: "invalid_parameter".to_owned(), detail: detail.clone(), place: None };
         Self::Invalid { code: "invalid_parameter", detail: format!("`{field}`: {detail}"), faults: vec![fault] }
+    }
+
+    /// A query that cannot be read.
+    #[must_use]
+    pub fn invalid_query(field: &str, error: QueryError) -> Self {
+        let detail = format!("`{field}`: {error}\n{}", error.place.caret);
+        let fault = Fault { index: None, field: Some(field.to_owned()), code: "invalid_query".to_owned(), detail: error.detail, place: Some(error.place) };
+        Self::Invalid { code: "invalid_query", detail, faults: vec![fault] }
     }
 
     /// Whether the same call may succeed later with nobody's help.

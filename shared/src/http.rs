@@ -134,6 +134,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SmallJson<T> {
 
 fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Error {
     let detail = format!("{what} cannot be read: {error}");
-    let fault = Fault { index: None, field: None, code: "invalid_parameter".to_owned(), detail: detail.clone() };
+    let fault = Fault { index: None, field: None, code: "invalid_parameter".to_owned(), detail: detail.clone(), place: None };
     Error::Invalid { code: "invalid_parameter", detail, faults: vec![fault] }
 }

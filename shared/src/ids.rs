@@ -120,6 +120,12 @@ impl BatchId {
         Uuid::from_u128(u128::from(unix_ms) << 80)
     }
 
+    /// The highest id of a log received up to `unix_ms`: a bound for ranges, not an id in use.
+    #[must_use]
+    pub fn last_log(unix_ms: u64) -> Uuid {
+        Uuid::from_u128(Self::floor(unix_ms).as_u128() | ((1 << 80) - 1))
+    }
+
     /// When the batch was received, in milliseconds since 1970.
     #[must_use]
     pub fn unix_ms(self) -> u64 {

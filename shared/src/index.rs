@@ -6,10 +6,13 @@
 
 mod audit;
 mod bulk;
+mod clause;
+mod counts;
 mod search;
 
 pub use bulk::{Bulk, Outcome};
-pub use search::{Found, Hit, Sort, TextSearch};
+pub use counts::SeenPath;
+pub use search::{Found, Hit, Sort, Summary, TextSearch};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -33,6 +36,8 @@ use crate::timestamp;
 
 /// How long a question may take: past that the caller falls back.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// When OpenSearch itself ends a search, with what it has by then.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long a small question, such as a ping, may take.
 const SMALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the removal of a tenant's documents may take in one call.

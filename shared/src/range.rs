@@ -37,7 +37,8 @@ impl Range {
     }
 }
 
-fn moment(text: &str, now: UnixMs) -> Result<UnixMs, String> {
+/// A moment as it was typed. The error is a sentence.
+pub(crate) fn moment(text: &str, now: UnixMs) -> Result<UnixMs, String> {
     match text.trim().strip_prefix("now") {
         Some(offset) => relative(offset, now),
         None => absolute(text.trim()),

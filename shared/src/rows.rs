@@ -5,7 +5,9 @@
 
 mod audit;
 mod copy;
+mod counts;
 mod dead_letters;
+mod narrow;
 mod partitions;
 mod read;
 mod rebuild;

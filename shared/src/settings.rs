@@ -329,7 +329,9 @@ mod tests {
 
     #[test]
     fn what_no_engine_would_understand_is_refused_at_start() {
-        for (name, value) in [("LOGGERHUB_OPENSEARCH_URL", "nonsense:s3cret"), ("LOGGERHUB_INDEX_PREFIX", "Logs *"), ("LOGGERHUB_INDEX_PREFIX", "-a"), ("LOGGERHUB_INDEX_SHARDS", "0")] {
+        for (name, value) in
+            [("LOGGERHUB_OPENSEARCH_URL", "nonsense:s3cret"), ("LOGGERHUB_INDEX_PREFIX", "Logs *"), ("LOGGERHUB_INDEX_PREFIX", "-a"), ("LOGGERHUB_INDEX_SHARDS", "0")]
+        {
             let env = Env::default().with("LOGGERHUB_OPENSEARCH_URL", "http://h").with(name, value);
             let error = OpenSearchSettings::from_env(&env).expect_err(value).to_string();
             assert!(error.starts_with(name) && !error.contains(value), "{error}");

@@ -71,6 +71,15 @@ impl World {
         self.http.request(method, url).json(body).send().await.expect("OpenSearch answers").json().await.expect("JSON")
     }
 
+    /// The words that the index makes of a text.
+    pub(crate) async fn words_of_index(&self, text: &str) -> Vec<String> {
+        let prefix = self.setting("LOGGERHUB_INDEX_PREFIX");
+        let indices = self.opensearch(reqwest::Method::GET, &format!("{prefix}-*"), &json!({})).await;
+        let index = indices.as_object().and_then(|all| all.keys().next()).expect("an index of ours").clone();
+        let answer = self.opensearch(reqwest::Method::POST, &format!("{index}/_analyze"), &json!({ "analyzer": "log_text", "text": text })).await;
+        answer["tokens"].as_array().expect("words").iter().filter_map(|word| word["token"].as_str().map(str::to_owned)).collect()
+    }
+
     async fn document_ids(&self, tenant: &str) -> Vec<String> {
         let prefix = self.setting("LOGGERHUB_INDEX_PREFIX");
         self.opensearch(reqwest::Method::POST, &format!("{prefix}-*/_refresh"), &json!({})).await;

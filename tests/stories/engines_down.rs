@@ -204,3 +204,20 @@ fn with_every_store_down_logs_are_taken_all_the_same() {
         assert_eq!(logs(&acme.list(&[("limit", "1000")]).await).len(), 100);
     });
 }
+
+#[test]
+fn without_the_logs_database_a_search_answers_from_the_index_alone() {
+    story(async |world| {
+        let (wire, hub) = over_a_wire(world, "LOGGERHUB_LOGS_DATABASE_URL").await;
+        let acme = world.tenant("acme").await.at(&hub);
+        acme.stored(&[plain("needle in a haystack")]).await;
+        let with_rows = acme.search("needle").await;
+        wire.cut();
+        let without = acme.search("needle").await;
+        assert_eq!((&without["complete"], &without["lag_s"], &without["source"]), (&json!(false), &json!(null), &json!("opensearch")));
+        let (mut log, mut expected) = (logs(&without)[0].clone(), logs(&with_rows)[0].clone());
+        assert!(log["raw_path"].take().is_null() && !expected["raw_path"].take().is_null());
+        assert_eq!(log, expected);
+        wire.mend();
+    });
+}

@@ -120,7 +120,8 @@ fn a_search_goes_by_the_same_filters_and_order_as_a_list() {
             let listed: Vec<(&str, &str)> = filters.iter().copied().chain([("limit", "1000")]).collect();
             let mut found = acme.all_pages("/v1/search", &searched).await;
             for log in &mut found {
-                log.as_object_mut().expect("a log").remove("highlights");
+                let log = log.as_object_mut().expect("a log");
+                log.retain(|field, _| !field.starts_with("highlight"));
             }
             let expected = acme.all_pages("/v1/logs", &listed).await;
             assert!(!expected.is_empty() && found == expected, "{filters:?}: {} found, {} listed", found.len(), expected.len());
@@ -145,12 +146,12 @@ fn a_search_is_counted_exactly_up_to_ten_thousand_and_as_a_bound_beyond() {
 fn a_query_without_a_word_or_with_too_many_is_told_so() {
     story(async |world| {
         let acme = world.tenant("acme").await;
-        acme.get("/v1/search", &[]).await.problem(422, "invalid_parameter");
-        let (long, many) = ("x".repeat(1001), "w ".repeat(33));
+        acme.get("/v1/search", &[]).await.problem(422, "invalid_query");
+        let (long, many) = ("x".repeat(4001), "w ".repeat(65));
         for q in ["", "  ", "\"\"", "-", "--", "...", "🔥 -> 🔥", long.as_str(), many.as_str()] {
-            assert_eq!(acme.get("/v1/search", &[("q", q)]).await.fault(422, "invalid_parameter").0, "q", "{q}");
+            assert_eq!(acme.get("/v1/search", &[("q", q)]).await.fault(422, "invalid_query").0, "q", "{q}");
         }
-        let (long, many) = ("x".repeat(1000), "w ".repeat(32));
+        let (long, many) = ("x".repeat(4000), "w ".repeat(64));
         for q in [long.as_str(), many.as_str()] {
             assert_eq!(logs(&acme.search(q).await).len(), 0);
         }
@@ -206,11 +207,13 @@ const NASTY: [&str; 44] = [
 ];
 
 /// A query is answered, or told why not: never an error of ours.
-async fn is_answered(caller: &Caller, q: &str) -> Result<(), TestCaseError> {
+async fn is_answered(caller: &Caller, q: &str, without_index: bool) -> Result<(), TestCaseError> {
     let answer = caller.get("/v1/search", &[("q", q), ("limit", "3")]).await;
     match answer.status {
         200 => drop(answer.ok(200)),
-        422 => drop(answer.problem(422, "invalid_parameter")),
+        422 => drop(answer.problem(422, "invalid_query")),
+        // The rows lack what some queries ask for.
+        503 if without_index => drop(answer.problem(503, "opensearch_unavailable")),
         status => return Err(TestCaseError::fail(format!("{status}: {}", answer.text))),
     }
     Ok(())
@@ -221,9 +224,9 @@ fn no_text_breaks_a_search_with_the_index_or_without() {
     story(async |world| {
         let acme = library(world).await;
         let without_index = world.another_hub(&[("LOGGERHUB_OPENSEARCH_URL", &format!("http://{NOWHERE}"))]).await;
-        for caller in [&acme, &acme.at(&without_index)] {
+        for (caller, without) in [(&acme, false), (&acme.at(&without_index), true)] {
             for q in NASTY {
-                is_answered(caller, q).await.unwrap_or_else(|error| panic!("{q:?}: {error}"));
+                is_answered(caller, q, without).await.unwrap_or_else(|error| panic!("{q:?}: {error}"));
             }
             let strategy = prop_oneof![
                 "\\PC{1,60}",
@@ -231,7 +234,7 @@ fn no_text_breaks_a_search_with_the_index_or_without() {
                 prop::collection::vec(any::<char>(), 1..30).prop_map(|chars| chars.into_iter().collect::<String>()),
                 prop::collection::vec(prop::sample::select(&NASTY[..]), 1..6).prop_map(|parts| parts.join(" ")),
             ];
-            for_all(120, &strategy, async |q| is_answered(caller, &q).await);
+            for_all(120, &strategy, async |q| is_answered(caller, &q, without).await);
         }
     });
 }

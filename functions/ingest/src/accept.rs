@@ -82,7 +82,7 @@ pub(crate) fn check(received: Received, tenant: &TenantId, hashed: bool) -> Resu
             Err(fault) if split.single && matches!(fault.code, "invalid_json" | "invalid_utf8") => {
                 return Err(Error::Malformed { code: fault.code, detail: fault.detail });
             }
-            Err(fault) => rejected.push(Fault { index: u32::try_from(position).ok(), field: None, code: fault.code.to_owned(), detail: fault.detail }),
+            Err(fault) => rejected.push(Fault { index: u32::try_from(position).ok(), field: None, code: fault.code.to_owned(), detail: fault.detail, place: None }),
         }
     }
     if accepted == 0 {

@@ -171,7 +171,11 @@ fn drain_into(plain: &mut Vec<u8>, mut from: impl Read, lease: &mut Lease) -> Re
 }
 
 fn undecodable(error: &io::Error) -> Error {
-    let what = if error.kind() == io::ErrorKind::UnexpectedEof { "the compressed body is cut off, or something follows it" } else { "the body is not what Content-Encoding says, or is damaged" };
+    let what = if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the compressed body is cut off, or something follows it"
+    } else {
+        "the body is not what Content-Encoding says, or is damaged"
+    };
     Error::Malformed { code: "invalid_encoding", detail: what.to_owned() }
 }
 

@@ -9,21 +9,61 @@
 //! shows. Where it does not answer, a batch that was stored longer ago than [`SHOWN_AFTER_MS`] counts as shown, and a younger
 //! one as `stored`.
 
-use serde::Serialize;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 use shared::error::{Error, Fault, Result};
 use shared::ids::{BatchId, TenantId};
 use shared::index::Index;
 use shared::queue::{Kept, Queue};
 use shared::rows::{Receipt, Rows};
 use shared::timestamp;
+use utoipa::IntoParams;
 
 use crate::page::received_at;
 
 /// Several refreshes of the index (one a second by default), in milliseconds.
 const SHOWN_AFTER_MS: i64 = 10_000;
 
-/// How far a batch has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+/// Longest wait, in seconds: the gateway gives up after 30.
+const MAX_WAIT_S: u64 = 25;
+/// Wait where no time is sent, in seconds.
+const DEFAULT_WAIT_S: u64 = 10;
+/// Pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Parameters of a batch.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct BatchParams {
+    /// Answer when the batch is `stored`, or `indexed`: then a list, or a search, holds it.
+    #[param(value_type = Option<String>, example = "indexed")]
+    wait: Option<String>,
+    /// Seconds after which the answer comes all the same.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 25, default = 10)]
+    timeout: Option<String>,
+}
+
+impl BatchParams {
+    /// What to wait for, and how long at most.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the parameter.
+    pub(crate) fn wait(&self) -> Result<Option<(BatchState, Duration)>> {
+        let seconds = self.timeout.as_deref().map_or(Some(DEFAULT_WAIT_S), |text| text.parse().ok());
+        let seconds = seconds.filter(|seconds| *seconds <= MAX_WAIT_S).ok_or_else(|| Error::invalid("timeout", format!("not a number of seconds from 0 to {MAX_WAIT_S}")))?;
+        match self.wait.as_deref() {
+            None => Ok(None),
+            Some("stored") => Ok(Some((BatchState::Stored, Duration::from_secs(seconds)))),
+            Some("indexed") => Ok(Some((BatchState::Indexed, Duration::from_secs(seconds)))),
+            Some(_) => Err(Error::invalid("wait", "neither `stored` nor `indexed`")),
+        }
+    }
+}
+
+/// How far a batch has come. Ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum BatchState {
     /// Accepted, on disk, not yet stored.
@@ -78,11 +118,26 @@ pub(crate) struct Counts {
     errors: Option<Vec<Fault>>,
 }
 
+/// What became of a tenant's batch, once it has come so far, or after so long.
+///
+/// # Errors
+/// As [`status`].
+pub(crate) async fn status_after(rows: &Rows, queue: &Queue, index: &Index, tenant: &TenantId, batch: BatchId, wait: Option<(BatchState, Duration)>) -> Result<BatchStatus> {
+    let began = Instant::now();
+    loop {
+        let status = status(rows, queue, index, tenant, batch).await?;
+        match wait {
+            Some((state, at_most)) if status.state < state && began.elapsed() < at_most => tokio::time::sleep(LOOK_EVERY).await,
+            _ => return Ok(status),
+        }
+    }
+}
+
 /// What became of a tenant's batch.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Unavailable`] where Postgres does not answer, or there is no receipt and Redis does not.
-pub(crate) async fn status(rows: &Rows, queue: &Queue, index: &Index, tenant: &TenantId, batch: BatchId) -> Result<BatchStatus> {
+async fn status(rows: &Rows, queue: &Queue, index: &Index, tenant: &TenantId, batch: BatchId) -> Result<BatchStatus> {
     if let Some(receipt) = rows.receipt(tenant, batch).await? {
         return stored(index, receipt, queue.now_ms()).await;
     }

@@ -17,9 +17,9 @@ use crate::params::Filters;
 use shared::range::Range;
 
 /// Raise it when the layout or the meaning of a field changes: old cursors are then refused, not misread.
-const VERSION: u8 = 1;
-/// Version, bound, from, to, timestamp, id.
-const BODY: usize = 1 + 8 + 8 + 8 + 8 + 16;
+const VERSION: u8 = 2;
+/// Version, bound, from, to, timestamp, id, score.
+const BODY: usize = 1 + 8 + 8 + 8 + 8 + 16 + 4;
 /// Enough that no accident gets past it.
 const TAG: usize = 8;
 /// An open side of a range.
@@ -28,7 +28,7 @@ const OPEN: UnixMs = UnixMs::MIN;
 const MAX_RECEIVED: u64 = (1 << 48) - 1;
 
 /// What a next page needs to know of those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cursor {
     /// Logs received later, in milliseconds since 1970, came after the first page. Also what relative times count from.
     pub(crate) received_up_to: u64,
@@ -36,6 +36,8 @@ pub(crate) struct Cursor {
     pub(crate) range: Range,
     /// The last log of the page before, or the last hit.
     pub(crate) after: Sort,
+    /// Its score, where hits are ordered by it; else zero.
+    pub(crate) score: f32,
 }
 
 impl Cursor {
@@ -48,6 +50,7 @@ impl Cursor {
             bytes.extend(at.to_be_bytes());
         }
         bytes.extend(self.after.1.uuid().as_bytes());
+        bytes.extend(self.score.to_be_bytes());
         tagged(&bytes, filters)
     }
 
@@ -65,13 +68,15 @@ impl Cursor {
         if body[0] != VERSION || sent != tag(body, filters) {
             return None;
         }
-        let (words, id) = body[1..].split_at(BODY - 1 - 16);
+        let (body, score) = body.split_at(BODY - 4);
+        let score = f32::from_be_bytes(score.try_into().ok()?);
+        let (words, id) = body[1..].split_at(body.len() - 1 - 16);
         let mut words = words.chunks_exact(8).map(|word| i64::from_be_bytes(word.try_into().expect("eight bytes")));
         let received_up_to = u64::try_from(words.next()?).ok().filter(|ms| *ms <= MAX_RECEIVED)?;
         let mut side = || words.next().filter(|at| *at == OPEN || is_time(*at)).map(|at| (at != OPEN).then_some(at));
         let range = Range { from: side()?, to: side()? };
         let after = (words.next().filter(|at| is_time(*at))?, LogId::try_from(Uuid::from_slice(id).ok()?).ok()?);
-        Some(Self { received_up_to, range, after })
+        score.is_finite().then_some(Self { received_up_to, range, after, score })
     }
 }
 
@@ -92,33 +97,31 @@ fn tag(body: &[u8], filters: &Filters) -> [u8; TAG] {
 
 /// What a cursor is told that is none of ours, or of another list.
 pub(crate) fn invalid() -> Error {
-    let detail = "this cursor is damaged, or belongs to another list: send the one of the page before, with the same from, to, service, level and q";
-    let fault = Fault { index: None, field: Some("cursor".to_owned()), code: "invalid_cursor".to_owned(), detail: detail.to_owned() };
+    let detail = "this cursor is damaged, or belongs to another list: send the one of the page before, with the same from, to, service, level, q and sort";
+    let fault = Fault { index: None, field: Some("cursor".to_owned()), code: "invalid_cursor".to_owned(), detail: detail.to_owned(), place: None };
     Error::Invalid { code: "invalid_cursor", detail: detail.to_owned(), faults: vec![fault] }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Query;
     use proptest::prelude::*;
     use shared::ids::BatchId;
+    use shared::query::Order;
     use shared::record::Level;
 
     fn filters() -> impl Strategy<Value = Filters> {
-        let query = prop::option::of("[a-z]{1,5}( -[a-z]{1,5})?");
+        let query = prop::option::of("[a-z]{1,5}");
+        let order = prop::sample::select(vec![Order::Newest, Order::Oldest, Order::Relevance]);
         let levels = prop::sample::subsequence(Level::ALL.to_vec(), 0..3);
-        (prop::collection::vec("[a-z]{0,3}", 0..3), levels, query).prop_map(|(services, levels, query)| Filters {
-            services,
-            levels,
-            query: query.map(|text| Query::parse(&text).expect("a query")),
-        })
+        (prop::collection::vec("[a-z]{0,3}", 0..3), levels, query, order).prop_map(|(services, levels, query, order)| Filters { services, levels, query, order })
     }
 
     fn cursors() -> impl Strategy<Value = Cursor> {
         let time = || timestamp::MIN..=timestamp::MAX;
-        (0..=MAX_RECEIVED, prop::option::of(time()), prop::option::of(time()), time(), 0..=MAX_RECEIVED, any::<u16>())
-            .prop_map(|(received_up_to, from, to, at, ms, position)| Cursor { received_up_to, range: Range { from, to }, after: (at, BatchId::new(ms).log(position)) })
+        (0..=MAX_RECEIVED, prop::option::of(time()), prop::option::of(time()), time(), 0..=MAX_RECEIVED, any::<u16>(), 0.0..100.0_f32).prop_map(
+            |(received_up_to, from, to, at, ms, position, score)| Cursor { score, received_up_to, range: Range { from, to }, after: (at, BatchId::new(ms).log(position)) },
+        )
     }
 
     fn is_refused(text: &str, filters: &Filters) -> bool {

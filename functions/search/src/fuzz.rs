@@ -2,6 +2,7 @@
 
 use shared::error::Result;
 use shared::http::read_params;
+use shared::query::Query;
 
 use crate::cursor;
 use crate::params::{Asked, Filters, ListParams, SearchParams};
@@ -16,6 +17,17 @@ pub fn query(text: &str) {
     }
     if let Ok(params) = read_params::<SearchParams>(text) {
         let _ = Asked::search(params, NOW_MS);
+    }
+}
+
+/// Reads a query. What is understood is printed, and reads as the same query again, unless the print is too long.
+pub fn language(text: &str) {
+    let now = i64::try_from(NOW_MS).unwrap_or_default();
+    if let Ok(query) = Query::parse(text, now) {
+        match Query::parse(&query.to_string(), now) {
+            Ok(again) => assert_eq!(again, query),
+            Err(error) => assert!(error.place.expected.contains("at most"), "{query}: {error}"),
+        }
     }
 }
 

@@ -34,6 +34,26 @@ fn fragment(text: String) -> String {
     format!("{kept}{}", if is_open { MARK.1 } else { "" })
 }
 
+/// Where the matches of a fragment lie, in characters of its text without marks and escapes: the first, and the one after the last.
+pub(crate) fn offsets(fragment: &str) -> Vec<[usize; 2]> {
+    let (mut all, mut begins, mut at) = (Vec::new(), 0, 0);
+    let mut rest = fragment;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix(MARK.0) {
+            (begins, rest) = (at, after);
+        } else if let Some(after) = rest.strip_prefix(MARK.1) {
+            all.push([begins, at]);
+            rest = after;
+        } else {
+            // An escape, such as `&lt;`, is one character.
+            let length = rest.find(';').filter(|_| c == '&').map_or(c.len_utf8(), |end| end + 1);
+            rest = &rest[length..];
+            at += 1;
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +71,12 @@ mod tests {
         assert!(cut.starts_with("<em>match</em>.y") && cut.len() == MAX_FRAGMENT, "{} bytes", cut.len());
         let endless = fragment(format!("<em>{}</em>", "x".repeat(500_000)));
         assert!(endless.ends_with("x</em>"));
+    }
+
+    #[test]
+    fn offsets_count_characters_of_the_bare_text() {
+        assert_eq!(offsets("é &lt;b&gt; <em>match</em> and <em>x&amp;y</em>"), [[6, 11], [16, 19]]);
+        assert!(offsets("nothing &amp; no mark").is_empty());
     }
 
     proptest! {

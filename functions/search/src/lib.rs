@@ -10,21 +10,26 @@ pub mod config;
 pub mod fuzz;
 
 mod batch;
+mod context;
 mod cursor;
 mod detail;
+mod facets;
 mod highlight;
+mod histogram;
+mod honesty;
 mod list;
 mod page;
 mod params;
-mod query;
 mod routes;
 mod search;
+mod select;
+mod watermark;
 
 use std::time::Duration;
 
 use shared::archive::Archive;
-use shared::aws::Identity;
 use shared::auth::Authenticator;
+use shared::aws::Identity;
 use shared::error::{Result, chain};
 use shared::index::Index;
 use shared::keys::KeyRing;

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use shared::error::{Error, Result};
 use shared::index::Sort;
+use shared::query::{Order, Query, Scope};
 use shared::record::Level;
 use shared::text::first_chars;
 use shared::timestamp::UnixMs;
 use utoipa::IntoParams;
 
 use crate::cursor::{self, Cursor};
-use crate::query::Query;
+use crate::select::Selection;
 use shared::range::Range;
 
 /// Logs of a page where `limit` says nothing: two screens.
@@ -39,6 +40,12 @@ pub(crate) struct ListParams {
     pub(crate) limit: Option<String>,
     /// `next_cursor` of the page before, with the same filters. `limit` may change.
     pub(crate) cursor: Option<String>,
+    /// `newest` (the default) or `oldest` first.
+    #[param(value_type = Option<String>, example = "newest")]
+    pub(crate) sort: Option<String>,
+    /// Names of the fields that each log is answered with, with commas between them; none for all.
+    #[param(value_type = Option<String>, example = "id,timestamp,message")]
+    pub(crate) fields: Option<String>,
 }
 
 /// Parameters of a search: those of a list, and `q`.
@@ -46,9 +53,9 @@ pub(crate) struct ListParams {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchParams {
-    /// Words that must all be in `message` or `full_log`; `"a phrase"`; `-word` or `-"a phrase"` for what must not. Everything
-    /// else is text.
-    #[param(value_type = String, required, example = "payment \"timed out\" -retry")]
+    /// What to look for: words, `"phrases"`, `-word`, `AND`, `OR`, `NOT`, parentheses, `field:value`, `pay*`, `level>=warn`,
+    /// `attributes.amount:[10 TO 20}`. What is no syntax is text. docs/search.md has all of it.
+    #[param(value_type = String, required, example = "payment \"timed out\" level>=warn -retry")]
     q: Option<String>,
     /// First moment, included: RFC 3339, `now`, or relative, such as `now-15m` (units s, m, h, d, w).
     #[param(example = "now-15m")]
@@ -65,6 +72,12 @@ pub(crate) struct SearchParams {
     limit: Option<String>,
     /// `next_cursor` of the page before, with the same filters. `limit` may change.
     cursor: Option<String>,
+    /// `newest` (the default) or `oldest` first, or by `relevance`: by how much of the query a log holds.
+    #[param(value_type = Option<String>, example = "relevance")]
+    sort: Option<String>,
+    /// Names of the fields that each log is answered with, with commas between them; none for all.
+    #[param(value_type = Option<String>, example = "id,timestamp,message,highlights")]
+    fields: Option<String>,
 }
 
 /// Which logs belong to a list, times aside: what all its pages have in common.
@@ -74,23 +87,27 @@ pub(crate) struct Filters {
     pub(crate) services: Vec<String>,
     /// Any of these, in order; none stands for all.
     pub(crate) levels: Vec<Level>,
-    /// Of a search: what to look for.
-    pub(crate) query: Option<Query>,
+    /// Of a search: what to look for, as it was typed.
+    pub(crate) query: Option<String>,
+    /// In which order.
+    pub(crate) order: Order,
 }
 
 /// One page, as it was asked for.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    /// What all its pages have in common.
+    filters: Filters,
     /// Which logs.
-    pub(crate) filters: Filters,
-    /// From when to when.
-    pub(crate) range: Range,
-    /// Logs received later stay out, in milliseconds since 1970.
-    pub(crate) received_up_to: u64,
-    /// The page before ended there.
-    pub(crate) after: Option<Sort>,
+    pub(crate) scope: Scope,
+    /// In which order.
+    pub(crate) order: Order,
+    /// The page before ended there, with that score.
+    pub(crate) after: Option<(Sort, f32)>,
     /// Most logs.
     pub(crate) limit: usize,
+    /// What each log is answered with.
+    pub(crate) fields: Selection,
 }
 
 impl Asked {
@@ -99,7 +116,7 @@ impl Asked {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
     pub(crate) fn list(params: ListParams, now_ms: u64) -> Result<Self> {
-        Self::read(params, None, now_ms)
+        Self::read(params, None, &[Order::Newest, Order::Oldest], Selection::OF_A_LOG, now_ms)
     }
 
     /// A page of a search.
@@ -107,14 +124,16 @@ impl Asked {
     /// # Errors
     /// As [`Asked::list`].
     pub(crate) fn search(params: SearchParams, now_ms: u64) -> Result<Self> {
-        let SearchParams { q, from, to, service, level, limit, cursor } = params;
-        let query = Query::parse(q.as_deref().unwrap_or_default())?;
-        Self::read(ListParams { from, to, service, level, limit, cursor }, Some(query), now_ms)
+        let SearchParams { q, from, to, service, level, limit, cursor, sort, fields } = params;
+        let params = ListParams { from, to, service, level, limit, cursor, sort, fields };
+        Self::read(params, Some(q.unwrap_or_default()), &[Order::Newest, Order::Oldest, Order::Relevance], Selection::OF_A_HIT, now_ms)
     }
 
-    fn read(params: ListParams, query: Option<Query>, now_ms: u64) -> Result<Self> {
-        let filters = Filters { services: services(params.service), levels: levels(&params.level)?, query };
+    fn read(params: ListParams, query: Option<String>, orders: &[Order], selectable: &[&'static str], now_ms: u64) -> Result<Self> {
+        let order = order(params.sort.as_deref(), orders)?;
+        let filters = Filters { services: services(params.service), levels: levels(&params.level)?, query, order };
         let limit = limit(params.limit.as_deref())?;
+        let fields = Selection::parse(params.fields.as_deref(), selectable)?;
         let cursor = params.cursor.map(|text| Cursor::decode(&text, &filters)).transpose()?;
         // Relative times count from the first page's clock: sent again with its cursor, they say the same again.
         let received_up_to = cursor.map_or(now_ms, |cursor| cursor.received_up_to);
@@ -125,12 +144,14 @@ impl Asked {
             Some(cursor) => cursor.range,
             None => sent,
         };
-        Ok(Self { filters, range, received_up_to, after: cursor.map(|cursor| cursor.after), limit })
+        let query = filters.query.as_deref().map(|text| Query::parse(text, now).map_err(|error| Error::invalid_query("q", error))).transpose()?;
+        let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to };
+        Ok(Self { filters, scope, order, after: cursor.map(|cursor| (cursor.after, cursor.score)), limit, fields })
     }
 
     /// The cursor of the page after this one.
-    pub(crate) fn cursor(&self, after: Sort) -> String {
-        Cursor { received_up_to: self.received_up_to, range: self.range, after }.encode(&self.filters)
+    pub(crate) fn cursor(&self, after: Sort, score: f32) -> String {
+        Cursor { received_up_to: self.scope.received_up_to, range: self.scope.range, after, score }.encode(&self.filters)
     }
 }
 
@@ -139,7 +160,7 @@ fn differs(sent: Option<UnixMs>, known: Option<UnixMs>) -> bool {
     sent.is_some() && sent != known
 }
 
-fn services(sent: Vec<String>) -> Vec<String> {
+pub(crate) fn services(sent: Vec<String>) -> Vec<String> {
     // NUL as in what was stored: there, too, it was replaced.
     let mut services: Vec<String> = sent.into_iter().filter(|name| !name.is_empty()).map(|name| name.replace('\0', "\u{fffd}")).collect();
     services.sort_unstable();
@@ -147,7 +168,7 @@ fn services(sent: Vec<String>) -> Vec<String> {
     services
 }
 
-fn levels(sent: &[String]) -> Result<Vec<Level>> {
+pub(crate) fn levels(sent: &[String]) -> Result<Vec<Level>> {
     let unknown =
         |text: &str| Error::invalid("level", format!("`{}` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms", first_chars(text, SHOWN)));
     let level = |text: &String| Level::parse(text).ok_or_else(|| unknown(text));
@@ -160,6 +181,17 @@ fn levels(sent: &[String]) -> Result<Vec<Level>> {
 fn limit(sent: Option<&str>) -> Result<usize> {
     let limit = sent.map_or(Some(DEFAULT_LIMIT), |text| text.parse().ok());
     limit.filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| Error::invalid("limit", format!("not a number from 1 to {MAX_LIMIT}")))
+}
+
+fn order(sent: Option<&str>, orders: &[Order]) -> Result<Order> {
+    let name = |order: &Order| match order {
+        Order::Newest => "newest",
+        Order::Oldest => "oldest",
+        Order::Relevance => "relevance",
+    };
+    let Some(sent) = sent else { return Ok(Order::Newest) };
+    let known = || orders.iter().map(name).collect::<Vec<_>>().join(", ");
+    orders.iter().copied().find(|order| name(order) == sent).ok_or_else(|| Error::invalid("sort", format!("none of {}", known())))
 }
 
 #[cfg(test)]

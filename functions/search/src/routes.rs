@@ -13,12 +13,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::batch::{self, BatchStatus};
+use crate::batch::{self, BatchParams, BatchStatus};
+use crate::context::{self, Context, ContextParams};
 use crate::detail::{self, Detail, DetailParams};
+use crate::facets::{self, FacetParams, Facets, FieldsSeen};
+use crate::histogram::{self, Histogram, HistogramParams};
 use crate::list;
 use crate::page::{Log, Page};
 use crate::params::{Asked, ListParams, SearchParams};
 use crate::search::{self, SearchPage};
+use crate::watermark::{self, Watermark};
 
 /// What every route here may answer instead.
 #[derive(IntoResponses)]
@@ -69,7 +73,82 @@ async fn list_logs(State(app): State<App>, caller: Caller<Read>, Params(params):
 )]
 async fn search_logs(State(app): State<App>, caller: Caller<Read>, Params(params): Params<SearchParams>) -> Result<Json<SearchPage>> {
     let asked = Asked::search(params, app.queue.now_ms())?;
-    search::search(&app.rows, &app.index, &caller.tenant, &asked).await.map(Json)
+    search::search(&app.rows, &app.index, &caller.tenant, &asked, app.queue.now_ms()).await.map(Json)
+}
+
+/// Count logs over time
+///
+/// In at most 120 bars, those without logs included. Without `q` the rows are counted, exact; with it, or where they do not answer, the index.
+#[utoipa::path(
+    get, path = "/v1/histogram", tag = "logs", security(("api_key" = ["logs:read"])), params(HistogramParams),
+    responses(
+        (status = 200, description = "Bars, the oldest first", body = Histogram),
+        (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
+)]
+async fn count_logs(State(app): State<App>, caller: Caller<Read>, Params(params): Params<HistogramParams>) -> Result<Json<Histogram>> {
+    let now_ms = app.queue.now_ms();
+    let asked = histogram::Asked::read(params, now_ms)?;
+    histogram::histogram(&app.rows, &app.index, &caller.tenant, &asked, now_ms).await.map(Json)
+}
+
+/// Count the values of fields
+///
+/// The most frequent ones. Without `q` and attributes the rows are counted, exact; else, or where they do not answer, the index.
+#[utoipa::path(
+    get, path = "/v1/facets", tag = "logs", security(("api_key" = ["logs:read"])), params(FacetParams),
+    responses(
+        (status = 200, description = "Values by field, the most frequent first", body = Facets),
+        (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
+)]
+async fn count_values(State(app): State<App>, caller: Caller<Read>, Params(params): Params<FacetParams>) -> Result<Json<Facets>> {
+    let now_ms = app.queue.now_ms();
+    let asked = facets::Asked::read(params, now_ms)?;
+    facets::facets(&app.rows, &app.index, &caller.tenant, &asked, now_ms).await.map(Json)
+}
+
+/// List fields
+///
+/// Those of every record, and the attributes of the latest thousand logs that have any.
+#[utoipa::path(
+    get, path = "/v1/fields", tag = "logs", security(("api_key" = ["logs:read"])),
+    responses((status = 200, description = "Fields and how they are compared", body = FieldsSeen), Refusals)
+)]
+async fn list_fields(State(app): State<App>, caller: Caller<Read>) -> Result<Json<FieldsSeen>> {
+    facets::fields(&app.rows, &app.index, &caller.tenant, app.queue.now_ms()).await.map(Json)
+}
+
+/// Read what stands around a log
+///
+/// Its neighbours in time.
+#[utoipa::path(
+    get, path = "/v1/logs/{id}/context", tag = "logs", security(("api_key" = ["logs:read"])),
+    params(("id" = uuid::Uuid, Path, description = "Id of the log"), ContextParams),
+    responses(
+        (status = 200, description = "The log and its neighbours", body = Context),
+        (status = 404, description = "There is no such log, or it is not stored yet", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
+)]
+async fn read_context(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>, Params(params): Params<ContextParams>) -> Result<Json<Context>> {
+    let wanted = params.wanted()?;
+    let id = LogId::parse(&id).map_err(|_| Error::NotFound("log"))?;
+    context::around(&app.rows, &caller.tenant, id, wanted, app.queue.now_ms()).await.map(Json)
+}
+
+/// Read the watermark
+///
+/// The moment before which everything that was sent can be searched.
+#[utoipa::path(
+    get, path = "/v1/watermark", tag = "logs", security(("api_key" = ["logs:read"])),
+    responses((status = 200, description = "The watermark", body = Watermark), Refusals)
+)]
+async fn read_watermark(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Watermark>> {
+    watermark::watermark(&app.rows, &app.queue, &caller.tenant).await.map(Json)
 }
 
 /// Read a log
@@ -93,22 +172,35 @@ async fn read_log(State(app): State<App>, caller: Caller<Read>, Path(id): Path<S
 }
 
 /// Read what became of a batch
+///
+/// At once, or when it has come as far as `wait` says: so a program reads its own writes.
 #[utoipa::path(
     get, path = "/v1/batches/{batch_id}", tag = "logs", security(("api_key" = ["logs:write"]), ("api_key" = ["logs:read"])),
-    params(("batch_id" = uuid::Uuid, Path, description = "Id that the answer to `POST /v1/logs` gave")),
+    params(("batch_id" = uuid::Uuid, Path, description = "Id that the answer to `POST /v1/logs` gave"), BatchParams),
     responses(
         (status = 200, description = "How far it has come, and what became of its records", body = BatchStatus),
         (status = 404, description = "There is no such batch", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn read_batch(State(app): State<App>, caller: Caller<ReadReceipt>, Path(id): Path<String>) -> Result<Json<BatchStatus>> {
+async fn read_batch(State(app): State<App>, caller: Caller<ReadReceipt>, Path(id): Path<String>, Params(params): Params<BatchParams>) -> Result<Json<BatchStatus>> {
+    let wait = params.wait()?;
     let batch = BatchId::parse(&id).map_err(|_| Error::NotFound("batch"))?;
-    batch::status(&app.rows, &app.queue, &app.index, &caller.tenant, batch).await.map(Json)
+    batch::status_after(&app.rows, &app.queue, &app.index, &caller.tenant, batch, wait).await.map(Json)
 }
 
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_logs)).routes(routes!(search_logs)).routes(routes!(read_log)).routes(routes!(read_batch))
+    OpenApiRouter::new()
+        .routes(routes!(list_logs))
+        .routes(routes!(search_logs))
+        .routes(routes!(read_log))
+        .routes(routes!(read_batch))
+        .routes(routes!(count_logs))
+        .routes(routes!(count_values))
+        .routes(routes!(list_fields))
+        .routes(routes!(read_context))
+        .routes(routes!(read_watermark))
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

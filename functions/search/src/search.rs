@@ -5,6 +5,7 @@
 //! so. Both go by one order and one form of cursor, so the engine may come and go between two pages.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use serde::Serialize;
 use shared::error::{Engine, Error, Result, chain};
@@ -12,7 +13,8 @@ use shared::ids::{LogId, TenantId};
 use shared::index::{Found, Hit, Index, TextSearch};
 use shared::rows::{Row, Rows};
 
-use crate::highlight::bounded;
+use crate::highlight::{bounded, offsets};
+use crate::honesty::{Honesty, lag_s};
 use crate::list::{candidate, rows_wanted};
 use crate::page::{Log, Page, Source, cut};
 use crate::params::Asked;
@@ -24,6 +26,9 @@ pub(crate) struct FoundLog {
     log: Log,
     /// Fragments around the matches, by field: HTML-escaped, the matches in `<em>`.
     highlights: BTreeMap<String, Vec<String>>,
+    /// Where the matches lie in each fragment: pairs of the first character and the one after the last, in characters of the fragment
+    /// without marks and escapes.
+    highlight_offsets: BTreeMap<String, Vec<Vec<[usize; 2]>>>,
 }
 
 /// Whether a total is exact.
@@ -57,49 +62,74 @@ pub(crate) struct SearchPage {
 /// A page of a search.
 ///
 /// # Errors
-/// [`Error::Unavailable`] where Postgres does not answer.
-pub(crate) async fn search(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked) -> Result<SearchPage> {
-    match index.search(tenant, &text_wanted(asked)).await {
-        Ok(found) => with_rows(rows, tenant, asked, found).await,
+/// [`Error::Unavailable`] where neither store answers, or the index does not and the rows lack a field that is asked for.
+pub(crate) async fn search(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked, now_ms: u64) -> Result<SearchPage> {
+    let began = Instant::now();
+    let wanted = TextSearch {
+        scope: &asked.scope,
+        order: asked.order,
+        after: asked.after,
+        limit: asked.limit + 1,
+        highlights: asked.fields.has("highlights") || asked.fields.has("highlight_offsets"),
+    };
+    match index.search(tenant, &wanted).await {
+        Ok(found) => with_rows(rows, index, tenant, asked, found, Clock { began, now_ms }).await,
         Err(error @ Error::Unavailable { engine: Engine::OpenSearch, .. }) => {
+            if asked.scope.query.as_ref().is_some_and(|query| query.field_beyond_rows().is_some()) {
+                return Err(error);
+            }
             tracing::warn!(cause = chain(&error), "the index does not answer: searching messages in the rows");
-            in_messages(rows, tenant, asked).await
+            in_messages(rows, tenant, asked, began).await
         }
         Err(error) => Err(error),
     }
 }
 
-/// What to ask the index for: one hit more than the page holds, to know whether there is a next one.
-fn text_wanted(asked: &Asked) -> TextSearch {
-    let texts = asked.filters.query.clone();
-    let (containing, lacking) = texts.map(|query| (query.containing, query.lacking)).unwrap_or_default();
-    TextSearch {
-        containing,
-        lacking,
-        from: asked.range.from,
-        to: asked.range.to,
-        services: asked.filters.services.clone(),
-        levels: asked.filters.levels.clone(),
-        received_up_to: asked.received_up_to,
-        after: asked.after,
-        limit: asked.limit + 1,
-    }
-}
-
-async fn with_rows(rows: &Rows, tenant: &TenantId, asked: &Asked, found: Found) -> Result<SearchPage> {
-    let ids: Vec<_> = found.hits.iter().take(asked.limit).map(|hit| hit.id.uuid()).collect();
-    let (read, has_pending) = tokio::try_join!(rows.by_ids(tenant, &ids), rows.has_pending(tenant))?;
-    let mut by_id: HashMap<LogId, Row> = read.into_iter().map(|row| (row.id, row)).collect();
-    let join = |hit: Hit| ((hit.timestamp, hit.id), by_id.remove(&hit.id).map(|row| FoundLog { log: row.into(), highlights: bounded(hit.highlights) }));
-    let page = cut(found.hits.into_iter().map(join), asked.limit)?;
+async fn with_rows(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked, found: Found, clock: Clock) -> Result<SearchPage> {
+    let ids: Vec<LogId> = found.hits.iter().take(asked.limit).map(|hit| hit.id).collect();
+    let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let (logs, pending) = match tokio::try_join!(rows.by_ids(tenant, &uuids), rows.oldest_pending(tenant)) {
+        Ok((read, pending)) => (read.into_iter().map(Log::from).collect::<Vec<_>>(), Some(pending)),
+        Err(error @ Error::Unavailable { engine: Engine::Rows, .. }) => {
+            tracing::warn!(cause = chain(&error), "the rows do not answer: showing what the index holds");
+            (index.summaries(tenant, &ids).await?.into_iter().map(Log::from).collect(), None)
+        }
+        Err(error) => return Err(error),
+    };
+    let mut by_id: HashMap<LogId, Log> = logs.into_iter().map(|log| (log.id, log)).collect();
+    let join = |hit: Hit| {
+        let place = ((hit.timestamp, hit.id), hit.score);
+        (place, by_id.remove(&hit.id).map(|log| FoundLog::new(log, bounded(hit.highlights))))
+    };
+    let page = cut(found.hits.into_iter().map(join), asked.limit, &asked.fields)?;
     let total = Total { value: found.total, relation: if found.exact { Relation::Eq } else { Relation::Gte } };
-    Ok(SearchPage { page: Page::new(asked, page, Source::OpenSearch, found.complete && !has_pending), total })
+    // Whether the index misses something is written in the rows.
+    let lag_s = pending.map(|since| lag_s(since, clock.now_ms));
+    let honesty = Honesty::new(Source::OpenSearch, found.complete && pending == Some(None), lag_s, clock.began);
+    Ok(SearchPage { page: Page::new(asked, page, honesty), total })
 }
 
-async fn in_messages(rows: &Rows, tenant: &TenantId, asked: &Asked) -> Result<SearchPage> {
+/// When a search began, and what time it was by the clock that logs are received by.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    began: Instant,
+    now_ms: u64,
+}
+
+async fn in_messages(rows: &Rows, tenant: &TenantId, asked: &Asked, began: Instant) -> Result<SearchPage> {
     let found = rows.list(tenant, &rows_wanted(asked)).await?;
-    let show = |row: Row| FoundLog { log: row.into(), highlights: BTreeMap::new() };
-    let page = cut(found.into_iter().map(|row| candidate(row, show)), asked.limit)?;
+    let show = |row: Row| FoundLog::new(row.into(), BTreeMap::new());
+    let mut page = cut(found.rows.into_iter().map(|row| candidate(row, show)), asked.limit, &asked.fields)?;
+    // Where looking ended for want of time, the next page looks on from there.
+    let on_from = found.unfinished.and_then(|at| Some(((at.timestamp, LogId::try_from(at.id).ok()?), 0.0)));
+    page.next = page.next.or(on_from);
     let total = Total { value: page.logs.len() as u64, relation: Relation::Gte };
-    Ok(SearchPage { page: Page::new(asked, page, Source::Postgres, false), total })
+    Ok(SearchPage { page: Page::new(asked, page, Honesty::new(Source::Postgres, false, None, began)), total })
+}
+
+impl FoundLog {
+    fn new(log: Log, highlights: BTreeMap<String, Vec<String>>) -> Self {
+        let highlight_offsets = highlights.iter().map(|(field, fragments)| (field.clone(), fragments.iter().map(|fragment| offsets(fragment)).collect())).collect();
+        Self { log, highlights, highlight_offsets }
+    }
 }

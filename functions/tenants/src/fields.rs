@@ -39,7 +39,7 @@ impl Fields {
     }
 
     fn fault(&mut self, name: &str, code: &str, detail: &str) {
-        self.faults.push(Fault { index: None, field: Some(name.to_owned()), code: code.to_owned(), detail: detail.to_owned() });
+        self.faults.push(Fault { index: None, field: Some(name.to_owned()), code: code.to_owned(), detail: detail.to_owned(), place: None });
     }
 
     /// What was read, if nothing was wrong. A field that nobody took is unknown.

@@ -18,7 +18,7 @@ pub(crate) fn limit(sent: Option<&str>) -> Result<usize> {
 /// What a damaged cursor is told.
 pub(crate) fn invalid_cursor() -> Error {
     let detail = "this is no cursor of ours: send `next_cursor` as it came";
-    let fault = Fault { index: None, field: Some("cursor".to_owned()), code: "invalid_cursor".to_owned(), detail: detail.to_owned() };
+    let fault = Fault { index: None, field: Some("cursor".to_owned()), code: "invalid_cursor".to_owned(), detail: detail.to_owned(), place: None };
     Error::Invalid { code: "invalid_cursor", detail: detail.to_owned(), faults: vec![fault] }
 }
 

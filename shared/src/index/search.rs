@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use opensearch::http::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Index, QUERY_TIMEOUT, SMALL_TIMEOUT, index_of_batch, index_of_day};
+use super::clause::clause;
+use super::{ENGINE_TIMEOUT, Index, QUERY_TIMEOUT, SMALL_TIMEOUT, index_of_batch, index_of_day};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
+use crate::query::{Order, Scope};
+use crate::range::Range;
 use crate::record::Level;
 use crate::timestamp::UnixMs;
 
@@ -23,27 +27,19 @@ const FRAGMENT: u32 = 160;
 /// Where a page of a search ended: timestamp and id of its last hit.
 pub type Sort = (UnixMs, LogId);
 
-/// What to search for, newest first.
+/// What to search for.
 #[derive(Debug, Clone)]
-pub struct TextSearch {
-    /// Each of these, as a phrase, is in `message` or `full_log`.
-    pub containing: Vec<String>,
-    /// None of these is.
-    pub lacking: Vec<String>,
-    /// First moment, included.
-    pub from: Option<UnixMs>,
-    /// Last moment, not included.
-    pub to: Option<UnixMs>,
-    /// Any of these services; none stands for all.
-    pub services: Vec<String>,
-    /// Any of these levels; none stands for all.
-    pub levels: Vec<Level>,
-    /// Logs that were received later came after the first page, and stay out of the later ones too.
-    pub received_up_to: u64,
-    /// The page before this one ended there.
-    pub after: Option<Sort>,
+pub struct TextSearch<'a> {
+    /// Among which logs.
+    pub scope: &'a Scope,
+    /// In which order.
+    pub order: Order,
+    /// The page before this one ended there, with this score where hits are ordered by it.
+    pub after: Option<(Sort, f32)>,
     /// Hits wanted.
     pub limit: usize,
+    /// Whether to show the matches: it costs most of a large page's time.
+    pub highlights: bool,
 }
 
 /// One hit.
@@ -53,8 +49,27 @@ pub struct Hit {
     pub id: LogId,
     /// Its time, as the index has it.
     pub timestamp: UnixMs,
+    /// How much of the query it holds; zero where hits are not ordered by it.
+    pub score: f32,
     /// Fragments by field, HTML-escaped, matches in `<em>`.
     pub highlights: BTreeMap<String, Vec<String>>,
+}
+
+/// What the index holds of a log that a list shows.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    /// The log's id.
+    pub id: LogId,
+    /// Its own time.
+    pub timestamp: UnixMs,
+    /// The service.
+    pub service: String,
+    /// The level.
+    pub level: Level,
+    /// The whole message.
+    pub message: String,
+    /// Language of the program.
+    pub language: Option<String>,
 }
 
 /// A page of hits.
@@ -75,17 +90,34 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn search(&self, tenant: &TenantId, search: &TextSearch) -> Result<Found> {
+    pub async fn search(&self, tenant: &TenantId, search: &TextSearch<'_>) -> Result<Found> {
         let path = format!("{}-*/_search", self.settings.prefix);
         let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let answer = self.call(Method::Post, &path, &parameters, Some(&search.body(tenant)), QUERY_TIMEOUT).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Found {
-            hits: hits.iter().filter_map(hit).collect(),
+            hits: hits.iter().filter_map(|found| hit(found, search.order)).collect(),
             total: answer["hits"]["total"]["value"].as_u64().unwrap_or_default(),
             exact: answer["hits"]["total"]["relation"] == "eq",
             complete: answer["timed_out"] == false && answer["_shards"]["failed"] == 0,
         })
+    }
+
+    /// What lists show of these logs of a tenant, in no order: for when the rows cannot be had. Those that cannot be found are left out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn summaries(&self, tenant: &TenantId, ids: &[LogId]) -> Result<Vec<Summary>> {
+        let path = format!("{}-*/_search", self.settings.prefix);
+        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
+        let query = json!({
+            "size": ids.len(),
+            "_source": ["id", "timestamp", "service", "level", "message", "language"],
+            "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": ids } }] } },
+        });
+        let mut answer = self.call(Method::Post, &path, &parameters, Some(&query), QUERY_TIMEOUT).await?;
+        let hits = answer["hits"]["hits"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        Ok(hits.into_iter().filter_map(|mut hit| serde_json::from_value(hit["_source"].take()).ok()).collect())
     }
 
     /// The document of a tenant's log, if it can be found.
@@ -113,12 +145,13 @@ impl Index {
     }
 }
 
-impl TextSearch {
-    fn body(&self, tenant: &TenantId) -> Value {
-        let phrase = |text: &String| json!({ "multi_match": { "query": text, "type": "phrase", "fields": ["message", "full_log"] } });
+impl Scope {
+    /// The clauses that every document of the scope matches, the query's own aside.
+    pub(super) fn filter(&self, tenant: &TenantId) -> Vec<Value> {
         let mut filter = vec![json!({ "term": { "tenant": tenant } }), json!({ "range": { "received_at": { "lte": self.received_up_to } } })];
-        if self.from.is_some() || self.to.is_some() {
-            let bounds: serde_json::Map<_, _> = [("gte", self.from), ("lt", self.to)].into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at?)))).collect();
+        if self.range != Range::default() {
+            let bounds: serde_json::Map<_, _> =
+                [("gte", self.range.from), ("lt", self.range.to)].into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at?)))).collect();
             filter.push(json!({ "range": { "timestamp": bounds } }));
         }
         if !self.services.is_empty() {
@@ -127,28 +160,54 @@ impl TextSearch {
         if !self.levels.is_empty() {
             filter.push(json!({ "terms": { "level": self.levels } }));
         }
-        let must: Vec<Value> = self.containing.iter().map(phrase).collect();
-        let must_not: Vec<Value> = self.lacking.iter().map(phrase).collect();
+        filter
+    }
+
+    /// The scope as a query; scored only where the order asks for it, since scores cost.
+    pub(super) fn clause(&self, tenant: &TenantId, order: Order) -> Value {
+        let mut filter = self.filter(tenant);
+        let query = self.query.as_ref().map(|query| clause(query.root()));
+        let must: Vec<Value> = if order == Order::Relevance {
+            query.into_iter().collect()
+        } else {
+            filter.extend(query);
+            Vec::new()
+        };
+        json!({ "bool": { "filter": filter, "must": must } })
+    }
+}
+
+impl TextSearch<'_> {
+    fn body(&self, tenant: &TenantId) -> Value {
+        let direction = if self.order.is_ascending() { "asc" } else { "desc" };
+        let mut sort = vec![json!({ "timestamp": direction }), json!({ "id": direction })];
+        if self.order == Order::Relevance {
+            sort.insert(0, json!({ "_score": "desc" }));
+        }
         let mut body = json!({
             "size": self.limit,
             "_source": false,
             "track_total_hits": COUNT_UP_TO,
-            "query": { "bool": { "filter": filter, "must": must, "must_not": must_not } },
-            "sort": [{ "timestamp": "desc" }, { "id": "desc" }],
-            "highlight": {
+            "timeout": format!("{}ms", ENGINE_TIMEOUT.as_millis()),
+            "query": self.scope.clause(tenant, self.order),
+            "sort": sort,
+        });
+        if self.highlights {
+            body["highlight"] = json!({
                 "encoder": "html", "pre_tags": ["<em>"], "post_tags": ["</em>"], "max_analyzer_offset": HIGHLIGHT_TEXT.min(HIGHLIGHT_TEXT_OF_PAGE / self.limit.max(1)),
                 "fragment_size": FRAGMENT, "number_of_fragments": 2, "fields": { "message": {}, "full_log": {} },
-            },
-        });
-        if let Some((timestamp, id)) = self.after {
-            body["search_after"] = json!([timestamp, id]);
+            });
+        }
+        if let Some(((timestamp, id), score)) = self.after {
+            body["search_after"] = if self.order == Order::Relevance { json!([score, timestamp, id]) } else { json!([timestamp, id]) };
         }
         body
     }
 }
 
-fn hit(hit: &Value) -> Option<Hit> {
+fn hit(hit: &Value, order: Order) -> Option<Hit> {
     let fragments = |values: &Value| values.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect();
     let highlights = hit["highlight"].as_object().into_iter().flatten().map(|(field, values)| (field.clone(), fragments(values))).collect();
-    Some(Hit { id: LogId::parse(hit["_id"].as_str()?).ok()?, timestamp: hit["sort"][0].as_i64()?, highlights })
+    let score = if order == Order::Relevance { hit["sort"][0].as_f64()? as f32 } else { 0.0 };
+    Some(Hit { id: LogId::parse(hit["_id"].as_str()?).ok()?, timestamp: hit["sort"][usize::from(order == Order::Relevance)].as_i64()?, score, highlights })
 }

@@ -83,6 +83,20 @@ impl Queue {
         Ok(all)
     }
 
+    /// Redis' clock, and when the first batch of a tenant was received that is still under way; both in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn first_under_way(&self, tenant: &TenantId) -> Result<(u64, Option<u64>)> {
+        self.ask_clock().await?;
+        let now_ms = self.now_ms();
+        let mut redis = self.redis.connection.clone();
+        let key = self.partition_of(tenant).under_way(tenant.as_str());
+        // Equal scores are sorted by name, and a batch's name begins with when it was received.
+        let first: Vec<String> = redis.zrange(key, 0, 0).await.map_err(failed)?;
+        Ok((now_ms, first.first().and_then(|batch| BatchId::parse(batch).ok()).map(BatchId::unix_ms)))
+    }
+
     async fn inspect_partition(&self, number: u16) -> RedisResult<PartitionState> {
         let keys = self.partition(number);
         let lanes = vec![self.inspect_lane("queue", keys.main()).await?, self.inspect_lane("slow", keys.slow()).await?];

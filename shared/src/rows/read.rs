@@ -1,14 +1,17 @@
 //! Reading rows: lists newest first, rows by id, and what of some batches the index misses.
 
+use std::time::{Duration, Instant};
+
 use sqlx::postgres::PgRow;
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Rows, on};
+use super::{Rows, narrow, on};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::postgres::failed;
+use crate::query::{Query, Scope, Subject, words};
 use crate::record::Level;
 use crate::timestamp::{self, UnixMs};
 
@@ -59,68 +62,78 @@ pub struct Position {
     pub id: Uuid,
 }
 
-/// Which rows to list, newest first.
+/// Which rows to list.
 #[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// First moment, included.
-    pub from: Option<UnixMs>,
-    /// Last moment, not included.
-    pub to: Option<UnixMs>,
-    /// Any of these services; none stands for all.
-    pub services: Vec<String>,
-    /// Any of these levels; none stands for all.
-    pub levels: Vec<Level>,
-    /// The message holds all of these texts, in any case.
-    pub containing: Vec<String>,
-    /// The message holds none of these texts, in any case.
-    pub lacking: Vec<String>,
-    /// Rows with a higher id came after the first page, and stay out of the later ones too.
-    pub up_to: Uuid,
+pub struct ListQuery<'a> {
+    /// Among which rows.
+    pub scope: &'a Scope,
+    /// Whether the oldest come first.
+    pub ascending: bool,
     /// The page before this one ended there.
     pub after: Option<Position>,
     /// Rows wanted.
-    pub limit: i64,
+    pub limit: usize,
 }
 
 /// One page of rows.
-pub type Listed = Vec<Row>;
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Time ran out after this row was looked at: there may be more behind it.
+    pub unfinished: Option<Position>,
+}
+
+/// Rows that are read at once to be looked at in memory.
+const LOOKED_AT_ONCE: usize = 2_000;
+/// When looking through rows ends with what was found: below the time that one statement has, so that a page comes about.
+const LOOK_FOR: Duration = Duration::from_secs(8);
 
 /// A rare filter over a large tenant looks at every row: it must not hold a connection for ever. Local to the transaction, so that
 /// a pooled connection carries nothing on.
-const LIST_TIMEOUT: &str = "set local statement_timeout = '10s'";
+pub(super) const LIST_TIMEOUT: &str = "set local statement_timeout = '10s'";
 
 const ROW: &str = r#"select r.id, r."timestamp", r.service, r.level, r.message, r.language, r.index_state, o.path, r.raw_offset, r.raw_length
     from {schema}.log_rows r join {schema}.objects o on o.id = r.object_id"#;
 
 impl Rows {
-    /// A page of a tenant's rows, newest first by their own time, id as the tie-break.
+    /// A page of a tenant's rows, by their own time, id as the tie-break. A query is held to the beginnings of messages, as far as rows
+    /// have its fields.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
-    pub async fn list(&self, tenant: &TenantId, query: &ListQuery) -> Result<Listed> {
-        let mut sql = QueryBuilder::new(on(tenant, ROW).as_str());
-        sql.push(" where r.id <= ").push_bind(query.up_to);
-        if let Some(from) = query.from {
-            sql.push(r#" and r."timestamp" >= "#).push_bind(timestamp::to_datetime(from));
-        }
-        if let Some(to) = query.to {
-            sql.push(r#" and r."timestamp" < "#).push_bind(timestamp::to_datetime(to));
-        }
-        if let Some(after) = query.after {
-            sql.push(r#" and (r."timestamp", r.id) < ("#).push_bind(timestamp::to_datetime(after.timestamp)).push(", ").push_bind(after.id).push(")");
-        }
-        if !query.services.is_empty() {
-            sql.push(" and r.service = any(").push_bind(query.services.clone()).push(")");
-        }
-        if !query.levels.is_empty() {
-            sql.push(" and r.level = any(").push_bind(query.levels.iter().map(|level| *level as i16).collect::<Vec<_>>()).push(")");
-        }
-        for (texts, like) in [(&query.containing, " and r.message ilike "), (&query.lacking, " and r.message not ilike ")] {
-            for text in texts {
-                sql.push(like).push_bind(containing(text));
+    pub async fn list(&self, tenant: &TenantId, query: &ListQuery<'_>) -> Result<Listed> {
+        let began = Instant::now();
+        let Some(meant) = &query.scope.query else {
+            return Ok(Listed { rows: self.candidates(tenant, query, query.after, query.limit).await?, unfinished: None });
+        };
+        let (mut listed, mut after) = (Listed::default(), query.after);
+        let at_once = LOOKED_AT_ONCE.max(query.limit);
+        loop {
+            let candidates = self.candidates(tenant, query, after, at_once).await?;
+            let was_last = candidates.len() < at_once;
+            after = candidates.last().map(Row::position).or(after);
+            let room = query.limit - listed.rows.len();
+            listed.rows.extend(candidates.into_iter().filter(|row| row.is_meant_by(meant)).take(room));
+            if was_last || listed.rows.len() == query.limit {
+                return Ok(listed);
+            }
+            if began.elapsed() > LOOK_FOR {
+                return Ok(Listed { unfinished: after, ..listed });
             }
         }
-        sql.push(r#" order by r."timestamp" desc, r.id desc limit "#).push_bind(query.limit);
+    }
+
+    /// Rows of a scope, and some that its query does not mean.
+    async fn candidates(&self, tenant: &TenantId, query: &ListQuery<'_>, after: Option<Position>, limit: usize) -> Result<Vec<Row>> {
+        let mut sql = QueryBuilder::new(on(tenant, ROW).as_str());
+        within(&mut sql, query.scope);
+        if let Some(after) = after {
+            sql.push(if query.ascending { r#" and (r."timestamp", r.id) > ("# } else { r#" and (r."timestamp", r.id) < ("# });
+            sql.push_bind(timestamp::to_datetime(after.timestamp)).push(", ").push_bind(after.id).push(")");
+        }
+        sql.push(if query.ascending { r#" order by r."timestamp", r.id limit "# } else { r#" order by r."timestamp" desc, r.id desc limit "# });
+        sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let fail = failed(Engine::Rows, "listing rows");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
@@ -170,10 +183,51 @@ fn pending_row_of(row: &PgRow) -> sqlx::Result<PendingRow> {
     })
 }
 
-/// A `like` pattern for a text in the middle; its own `%`, `_` and `\` stand for themselves.
-fn containing(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
+/// Adds a scope to a statement on `log_rows r`; its query only as far as SQL can say it.
+pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
+    sql.push(" where r.id <= ").push_bind(BatchId::last_log(scope.received_up_to));
+    if let Some(from) = scope.range.from {
+        sql.push(r#" and r."timestamp" >= "#).push_bind(timestamp::to_datetime(from));
+    }
+    if let Some(to) = scope.range.to {
+        sql.push(r#" and r."timestamp" < "#).push_bind(timestamp::to_datetime(to));
+    }
+    if !scope.services.is_empty() {
+        sql.push(" and r.service = any(").push_bind(scope.services.clone()).push(")");
+    }
+    if !scope.levels.is_empty() {
+        sql.push(" and r.level = any(").push_bind(scope.levels.iter().map(|level| *level as i16).collect::<Vec<_>>()).push(")");
+    }
+    if let Some(query) = &scope.query {
+        narrow::push(sql, query.root());
+    }
+}
+
+impl Row {
+    /// Its place in the order of lists.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { timestamp: self.timestamp, id: self.id.uuid() }
+    }
+
+    /// Whether a query means it, as far as a row can tell: its message is the beginning of the log's.
+    #[must_use]
+    pub fn is_meant_by(&self, query: &Query) -> bool {
+        query.matches(&Subject {
+            id: self.id,
+            service: &self.service,
+            level: self.level,
+            timestamp: self.timestamp,
+            message: &self.message,
+            full_log: None,
+            language: self.language.as_deref(),
+            trace_id: None,
+            span_id: None,
+            attributes: &[],
+            attribute_numbers: &[],
+            parts: &words::runs([self.message.as_str()]),
+        })
+    }
 }
 
 fn row_of(row: &PgRow) -> sqlx::Result<Row> {

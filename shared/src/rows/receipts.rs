@@ -123,16 +123,17 @@ impl Rows {
         rows.and_then(|rows| rows.iter().map(pending_batch_of).collect()).map_err(failed(Engine::Rows, "looking for what the index missed"))
     }
 
-    /// Whether the index still misses anything of this tenant.
+    /// When the oldest batch of a tenant was received of which the index misses something, in milliseconds since 1970.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
-    pub async fn has_pending(&self, tenant: &TenantId) -> Result<bool> {
-        sqlx::query_scalar("select exists (select 1 from public.receipts where pending > 0 and tenant = $1)")
+    pub async fn oldest_pending(&self, tenant: &TenantId) -> Result<Option<u64>> {
+        let oldest: Option<Uuid> = sqlx::query_scalar("select batch_id from public.receipts where pending > 0 and tenant = $1 order by batch_id limit 1")
             .bind(tenant.as_str())
-            .fetch_one(&self.pool)
+            .fetch_optional(&self.pool)
             .await
-            .map_err(failed(Engine::Rows, "looking for what the index missed"))
+            .map_err(failed(Engine::Rows, "looking for what the index missed"))?;
+        Ok(oldest.and_then(|id| BatchId::try_from(id).ok()).map(BatchId::unix_ms))
     }
 }
 

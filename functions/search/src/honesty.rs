@@ -1,0 +1,42 @@
+//! What an answer is worth: which store gave it, whether it saw everything, how far behind the index is, and how long it took.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use shared::ids::TenantId;
+use shared::rows::Rows;
+
+use crate::page::Source;
+
+/// What every answer about logs says of itself.
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+pub(crate) struct Honesty {
+    /// Which store answered.
+    pub(crate) source: Source,
+    /// Whether everything that was stored by then was looked at.
+    pub(crate) complete: bool,
+    /// Seconds for which logs have waited for the index by now, the oldest of this tenant's; 0 where none waits, null where that is not
+    /// known, or the index was not asked.
+    pub(crate) lag_s: Option<f64>,
+    /// How long the answer took, in milliseconds.
+    pub(crate) took_ms: u64,
+}
+
+impl Honesty {
+    /// Of an answer that was asked for at `began`.
+    pub(crate) fn new(source: Source, complete: bool, lag_s: Option<f64>, began: Instant) -> Self {
+        Self { source, complete, lag_s, took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Of an answer from the index: whether it misses something is written in the rows.
+    pub(crate) async fn of_index(rows: &Rows, tenant: &TenantId, complete: bool, now_ms: u64, began: Instant) -> Self {
+        let pending = rows.oldest_pending(tenant).await;
+        let lag_s = pending.as_ref().ok().map(|since| lag_s(*since, now_ms));
+        Self::new(Source::OpenSearch, complete && matches!(pending, Ok(None)), lag_s, began)
+    }
+}
+
+/// Seconds since that moment, by the clock that logs are received by.
+pub(crate) fn lag_s(since: Option<u64>, now_ms: u64) -> f64 {
+    since.map_or(0.0, |since| now_ms.saturating_sub(since) as f64 / 1000.0)
+}

@@ -1,0 +1,435 @@
+//! From what a person typed to a tree.
+//!
+//! What looks like syntax is syntax only where it stands as such: a field is one of ours, directly followed by `:` or a comparison and a
+//! value; a quote opens a phrase at the beginning of a word and closes it at an end; a parenthesis groups at the beginning of a word.
+//! All else is text: a path, a URL, a UUID, `Foo::bar(x)`, JSON and stack frames can be pasted as they are. A word without a letter or
+//! digit finds nothing and is left out.
+
+mod value;
+
+use super::words::{is_separator, words};
+use super::{Condition, KeywordField, MAX_CHARS, MAX_CONDITIONS, MAX_DEPTH, MAX_WILDCARDS, Node, Pattern, QueryError, TextField, TimeField};
+use crate::timestamp::UnixMs;
+
+/// Fewest characters of a word with wildcards, `*` aside: with less, it stands for a good part of all words.
+const MIN_WILD_CHARS: usize = 2;
+
+pub(super) fn query(text: &str, now: UnixMs) -> Result<Node, QueryError> {
+    // As in what was stored: there, too, it was replaced.
+    let chars: Vec<char> = text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect();
+    if chars.len() > MAX_CHARS {
+        let detail = format!("the query has {} characters", chars.len());
+        return Err(QueryError::new(&chars, MAX_CHARS, chars.len() - MAX_CHARS, detail, format!("at most {MAX_CHARS}")));
+    }
+    let mut parser = Parser { chars: &chars, at: 0, now, open: 0, depth: 0, conditions: 0, wildcards: 0, is_syntax: false };
+    parser.any_of(None)?.ok_or_else(|| QueryError::new(&chars, 0, chars.len(), "there is nothing to search for", "a word with at least one letter or digit"))
+}
+
+/// Whether a backslash before it makes a character text.
+pub(super) fn can_be_escaped(c: char) -> bool {
+    c.is_ascii_punctuation() || c.is_whitespace()
+}
+
+/// A character of a word, and whether it is text whatever it means elsewhere.
+#[derive(Debug, Clone, Copy)]
+struct Typed {
+    c: char,
+    escaped: bool,
+}
+
+impl Typed {
+    fn is(self, c: char) -> bool {
+        self.c == c && !self.escaped
+    }
+
+    fn is_wildcard(self) -> bool {
+        self.is('*') || self.is('?')
+    }
+}
+
+/// What is asked for before its value is read.
+#[derive(Debug, Clone)]
+enum Field {
+    Text(TextField),
+    Keyword(KeywordField),
+    Level,
+    Time(TimeField),
+    Attribute(String),
+}
+
+impl Field {
+    fn has_order(&self) -> bool {
+        matches!(self, Self::Level | Self::Time(_) | Self::Attribute(_))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Is,
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+}
+
+struct Parser<'a> {
+    chars: &'a [char],
+    at: usize,
+    now: UnixMs,
+    /// Parentheses that wait to be closed.
+    open: usize,
+    /// Parentheses and negations around this place.
+    depth: usize,
+    conditions: usize,
+    wildcards: usize,
+    /// Whether something was written that only makes sense as syntax: then a parenthesis that is not closed is a mistake, not text.
+    is_syntax: bool,
+}
+
+type Parsed<T> = Result<T, QueryError>;
+
+impl Parser<'_> {
+    /// Alternatives with `OR` between them; `None` where no word can be found.
+    fn any_of(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
+        let mut any = Vec::new();
+        let mut after_or = false;
+        loop {
+            let (node, read) = self.all_of(scope)?;
+            if read == 0 && (after_or || self.keyword_here("OR").is_some()) {
+                return Err(self.error_here(if after_or { "a term is missing after `OR`" } else { "a term is missing before `OR`" }, "a term"));
+            }
+            any.extend(node);
+            after_or = self.eat_keyword("OR");
+            if !after_or {
+                return Ok(joined(any, Node::Or));
+            }
+        }
+    }
+
+    /// Terms that must all hold, and how many words were read, found or not.
+    fn all_of(&mut self, scope: Option<&Field>) -> Parsed<(Option<Node>, usize)> {
+        let (mut all, mut read) = (Vec::new(), 0);
+        loop {
+            self.skip_space();
+            if self.is_over() || self.keyword_here("OR").is_some() {
+                return Ok((joined(all, Node::And), read));
+            }
+            if self.keyword_here("AND").is_some() {
+                if read == 0 {
+                    return Err(self.error_here("a term is missing before `AND`", "a term"));
+                }
+                self.eat_keyword("AND");
+                self.expect_term("a term is missing after `AND`")?;
+            }
+            all.extend(self.term(scope)?);
+            read += 1;
+        }
+    }
+
+    fn term(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
+        if self.eat_keyword("NOT") {
+            self.expect_term("a term is missing after `NOT`")?;
+            return self.deeper(|parser| parser.term(scope)).map(negated);
+        }
+        // One dash excludes; `--flag` and a dash by itself are text.
+        if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|next| *next != '-' && !next.is_whitespace()) {
+            self.at += 1;
+            return self.deeper(|parser| parser.primary(scope)).map(negated);
+        }
+        self.primary(scope)
+    }
+
+    fn primary(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
+        if self.peek() == Some('(') {
+            return self.group(scope);
+        }
+        let start = self.at;
+        match (self.field_here(), scope) {
+            (Some(_), Some(_)) => Err(self.error(start, 1, "a field stands within the parentheses of another", "a value")),
+            (Some((field, comparison, value)), None) => {
+                self.at = value;
+                self.is_syntax = true;
+                self.field(&field, comparison).map(Some)
+            }
+            (None, Some(field)) => self.value(field).map(Some),
+            (None, None) => match self.phrase() {
+                Some(text) => self.words(TextField::Any, text, start),
+                None => {
+                    let word = self.word();
+                    self.text(TextField::Any, &word, start, false)
+                }
+            },
+        }
+    }
+
+    fn group(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
+        let start = self.at;
+        self.at += 1;
+        self.open += 1;
+        let node = self.deeper(|parser| parser.any_of(scope))?;
+        self.open -= 1;
+        if self.peek() == Some(')') {
+            self.at += 1;
+        } else if self.is_syntax {
+            return Err(self.error(start, 1, "this parenthesis is not closed", "a `)`"));
+        }
+        Ok(node)
+    }
+
+    /// A field of ours with a value behind it: the field, how it is compared, and where the value begins.
+    fn field_here(&self) -> Option<(Field, Comparison, usize)> {
+        let end = self.at + self.chars[self.at..].iter().take_while(|c| c.is_ascii_lowercase() || **c == '_').count();
+        let name: String = self.chars[self.at..end].iter().collect();
+        let (field, end) = match name.as_str() {
+            "level" => (Field::Level, end),
+            "attributes" if self.chars.get(end) == Some(&'.') => {
+                let (path, end) = self.path(end + 1);
+                (Field::Attribute(path).some_if_named()?, end)
+            }
+            name => (named(name)?, end),
+        };
+        let (comparison, length) = match (self.chars.get(end)?, self.chars.get(end + 1)) {
+            (':', _) => (Comparison::Is, 1),
+            ('>', Some('=')) => (Comparison::AtLeast, 2),
+            ('<', Some('=')) => (Comparison::AtMost, 2),
+            ('>', _) => (Comparison::Above, 1),
+            ('<', _) => (Comparison::Below, 1),
+            _ => return None,
+        };
+        // `message: text` and `id::new` are text, and so is a comparison of what has no order.
+        let begins = self.chars.get(end + length).is_some_and(|c| !c.is_whitespace() && *c != ':' && !(*c == ')' && self.open > 0));
+        (begins && (comparison == Comparison::Is || field.has_order())).then_some((field, comparison, end + length))
+    }
+
+    /// The path of an attribute, and where it ends: at a comparison, or where a word does.
+    fn path(&self, start: usize) -> (String, usize) {
+        let (mut path, mut at) = (String::new(), start);
+        while let Some(c) = self.chars.get(at).copied() {
+            match (c, self.chars.get(at + 1).copied()) {
+                ('\\', Some(next)) if can_be_escaped(next) => {
+                    path.push(next);
+                    at += 1;
+                }
+                (':' | '<' | '>' | '"' | '(' | ')', _) => break,
+                (c, _) if c.is_whitespace() => break,
+                _ => path.push(c),
+            }
+            at += 1;
+        }
+        (path, at)
+    }
+
+    /// A quoted phrase that opens here. A quote that is not closed, or closed in the middle of a word (`"level":"error"`), is text.
+    fn phrase(&mut self) -> Option<String> {
+        if self.peek() != Some('"') {
+            return None;
+        }
+        let (mut text, mut at) = (String::new(), self.at + 1);
+        loop {
+            match (*self.chars.get(at)?, self.chars.get(at + 1).copied()) {
+                ('\\', Some(next @ ('"' | '\\'))) => {
+                    text.push(next);
+                    at += 1;
+                }
+                ('"', next) if next.is_none_or(|next| next.is_whitespace() || (next == ')' && self.open > 0)) => {
+                    self.at = at + 1;
+                    return Some(text);
+                }
+                ('"', _) => return None,
+                (c, _) => text.push(c),
+            }
+            at += 1;
+        }
+    }
+
+    /// The word that begins here, up to white space or the parenthesis that closes the group around it.
+    fn word(&mut self) -> Vec<Typed> {
+        let (mut word, mut inner) = (Vec::new(), 0_usize);
+        while let Some(c) = self.peek().filter(|c| !c.is_whitespace()) {
+            match (c, self.chars.get(self.at + 1).copied()) {
+                ('\\', Some(next)) if can_be_escaped(next) => {
+                    word.push(Typed { c: next, escaped: true });
+                    self.at += 2;
+                    continue;
+                }
+                ('(', _) => inner += 1,
+                (')', _) if inner > 0 => inner -= 1,
+                (')', _) if self.open > 0 => break,
+                _ => {}
+            }
+            word.push(Typed { c, escaped: false });
+            self.at += 1;
+        }
+        word
+    }
+
+    /// What a word of text asks for. `always` says that `*` and `?` are wildcards wherever they stand; else only where a person means
+    /// them: beside a letter or digit, and a `?` in nothing but a word, so that URLs stay what they are.
+    fn text(&mut self, field: TextField, word: &[Typed], start: usize, always: bool) -> Parsed<Option<Node>> {
+        let is_plain = word.iter().all(|typed| typed.escaped || typed.is_wildcard() || !is_separator(typed.c) || matches!(typed.c, '_' | '-' | '.'));
+        let touches = |at: usize| {
+            let beside = |typed: Option<&Typed>| typed.is_some_and(|typed| !is_separator(typed.c));
+            beside(word[..at].iter().rev().find(|typed| !typed.is_wildcard())) && word[..at].last().is_some_and(|typed| typed.is_wildcard() || !is_separator(typed.c))
+                || beside(word[at..].iter().find(|typed| !typed.is_wildcard())) && word.get(at + 1).is_some_and(|typed| typed.is_wildcard() || !is_separator(typed.c))
+        };
+        let wild: Vec<bool> = (0..word.len()).map(|at| word[at].is_wildcard() && (always || (touches(at) && (word[at].c == '*' || is_plain)))).collect();
+        if !wild.contains(&true) {
+            return self.words(field, word.iter().map(|typed| typed.c).collect(), start);
+        }
+        let mut all = Vec::new();
+        let mut side_by_side = String::new();
+        for piece in pieces(word, &wild) {
+            match piece {
+                Ok(text) => {
+                    side_by_side.push_str(&text);
+                    side_by_side.push(' ');
+                }
+                Err(pattern) => {
+                    all.extend(self.words(field, std::mem::take(&mut side_by_side).trim_end().to_owned(), start)?);
+                    all.extend(self.wild(field, pattern, start)?);
+                }
+            }
+        }
+        all.extend(self.words(field, side_by_side.trim_end().to_owned(), start)?);
+        Ok(joined(all, Node::And))
+    }
+
+    fn wild(&mut self, field: TextField, pattern: Pattern, start: usize) -> Parsed<Option<Node>> {
+        // A star by itself stands for any word.
+        if matches!(pattern.pieces(), [super::Piece::Any]) {
+            return Ok(None);
+        }
+        self.count_wildcard(&pattern, MIN_WILD_CHARS, start)?;
+        self.condition(Condition::Wild(field, pattern), start).map(Some)
+    }
+
+    fn words(&mut self, field: TextField, text: String, start: usize) -> Parsed<Option<Node>> {
+        if words(&text).next().is_none() { Ok(None) } else { self.condition(Condition::Words(field, text), start).map(Some) }
+    }
+
+    fn count_wildcard(&mut self, pattern: &Pattern, least: usize, start: usize) -> Parsed<()> {
+        self.wildcards += 1;
+        let named = pattern.named_chars() + pattern.pieces().iter().filter(|piece| **piece == super::Piece::One).count();
+        if named < least {
+            return Err(self.error(start, self.at - start, "this stands for too many words", format!("at least {least} characters beside the `*`")));
+        }
+        if self.wildcards > MAX_WILDCARDS {
+            return Err(self.error(start, self.at - start, "each word with `*` or `?` may stand for very many", format!("at most {MAX_WILDCARDS} of them")));
+        }
+        Ok(())
+    }
+
+    fn condition(&mut self, condition: Condition, start: usize) -> Parsed<Node> {
+        self.conditions += 1;
+        if self.conditions > MAX_CONDITIONS {
+            let expected = format!("at most {MAX_CONDITIONS} words and conditions; put a text in quotes to look for it as it stands");
+            return Err(self.error(start, self.at - start, "this asks for too much at once", expected));
+        }
+        Ok(Node::Is(condition))
+    }
+
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error_here("parentheses and negations are nested too deep", format!("at most {MAX_DEPTH} of them around a term")));
+        }
+        let outcome = read(self);
+        self.depth -= 1;
+        outcome
+    }
+
+    fn expect_term(&mut self, missing: &str) -> Parsed<()> {
+        self.skip_space();
+        if self.is_over() || self.keyword_here("AND").is_some() || self.keyword_here("OR").is_some() { Err(self.error_here(missing, "a term")) } else { Ok(()) }
+    }
+
+    /// A word of the language in capitals, by itself: where it ends.
+    fn keyword_here(&self, keyword: &str) -> Option<usize> {
+        let end = self.at + keyword.len();
+        let is_it = self.chars.get(self.at..end).is_some_and(|chars| chars.iter().copied().eq(keyword.chars()));
+        let ends = self.chars.get(end).is_none_or(|next| next.is_whitespace() || *next == '(' || (*next == ')' && self.open > 0));
+        (is_it && ends).then_some(end)
+    }
+
+    fn eat_keyword(&mut self, keyword: &str) -> bool {
+        let end = self.keyword_here(keyword);
+        self.at = end.unwrap_or(self.at);
+        self.is_syntax |= end.is_some();
+        end.is_some()
+    }
+
+    fn skip_space(&mut self) {
+        while self.peek().is_some_and(char::is_whitespace) {
+            self.at += 1;
+        }
+    }
+
+    /// At the end, or of the group.
+    fn is_over(&self) -> bool {
+        self.peek().is_none_or(|c| c == ')' && self.open > 0)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn error_here(&self, detail: impl Into<String>, expected: impl Into<String>) -> QueryError {
+        self.error(self.at, 1, detail, expected)
+    }
+
+    fn error(&self, offset: usize, length: usize, detail: impl Into<String>, expected: impl Into<String>) -> QueryError {
+        QueryError::new(self.chars, offset, length, detail, expected)
+    }
+}
+
+impl Field {
+    fn some_if_named(self) -> Option<Self> {
+        if matches!(&self, Self::Attribute(path) if path.is_empty()) { None } else { Some(self) }
+    }
+}
+
+fn named(name: &str) -> Option<Field> {
+    let text = TextField::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| Field::Text(field));
+    let keyword = || KeywordField::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| Field::Keyword(field));
+    let time = || TimeField::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| Field::Time(field));
+    text.or_else(keyword).or_else(time)
+}
+
+fn negated(node: Option<Node>) -> Option<Node> {
+    node.map(|node| Node::Not(Box::new(node)))
+}
+
+/// One node by itself, or several in one.
+fn joined(mut nodes: Vec<Node>, with: fn(Vec<Node>) -> Node) -> Option<Node> {
+    if nodes.len() > 1 { Some(with(nodes)) } else { nodes.pop() }
+}
+
+/// A word with wildcards, taken apart at its separators: texts, and patterns in lower case.
+fn pieces(word: &[Typed], wild: &[bool]) -> Vec<Result<String, Pattern>> {
+    let mut all = Vec::new();
+    let mut chars: Vec<(char, bool)> = Vec::new();
+    for (typed, wild) in word.iter().zip(wild.iter().copied()).map(|(typed, wild)| (Some(typed.c), wild)).chain([(None, false)]) {
+        match typed.filter(|c| wild || !is_separator(*c)) {
+            Some(c) => chars.push((c, wild)),
+            None if chars.iter().any(|(_, wild)| *wild) => all.push(Err(pattern(std::mem::take(&mut chars)))),
+            None if chars.is_empty() => {}
+            None => all.push(Ok(std::mem::take(&mut chars).into_iter().map(|(c, _)| c).collect())),
+        }
+    }
+    all
+}
+
+fn pattern(chars: Vec<(char, bool)>) -> Pattern {
+    let mut pattern = Pattern::default();
+    for (c, wild) in chars {
+        match (c, wild) {
+            ('*', true) => pattern.push_any(),
+            ('?', true) => pattern.push_one(),
+            (c, _) => super::words::lowered(&c.to_string()).chars().for_each(|c| pattern.push_char(c)),
+        }
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests;

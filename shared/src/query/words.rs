@@ -1,0 +1,186 @@
+//! What a word is, for the index and for everything that must agree with it.
+//!
+//! Text falls apart at white space, punctuation, symbols and NUL; what is left between are words, in lower case. The analyzer
+//! `log_text` of `index/template.json` does the same in the index, and a test on the real engine holds the two together. A word that
+//! is written in several parts (`NullPointerException`, `parseURLPath`) is one word, and its parts can be found as well.
+
+use std::iter;
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// A longer word is cut into pieces of this many UTF-16 units (`max_token_length` of the tokenizer, 255 by default).
+const MAX_UNITS: usize = 255;
+/// Longest word, in bytes, that is taken apart: past it, it is base64 or the like.
+const MAX_PARTED_BYTES: usize = 128;
+/// Most parts of one word that can be found by themselves, and most words of a log that are taken apart.
+const MAX_PARTS: usize = 12;
+const MAX_PARTED_WORDS: usize = 256;
+/// Stands after each part of a word in the index.
+const AFTER_PART: char = '_';
+
+/// A word of a text, as it stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a> {
+    /// As written.
+    pub text: &'a str,
+    /// Its first byte in the text.
+    pub at: usize,
+}
+
+impl Word<'_> {
+    /// As the index holds it.
+    #[must_use]
+    pub fn lowered(&self) -> String {
+        lowered(self.text)
+    }
+}
+
+/// The words of a text, in order.
+pub fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
+    let mut at = 0;
+    iter::from_fn(move || {
+        let start = at + text[at..].find(|c| !is_separator(c))?;
+        let mut units = 0;
+        let end = text[start..].char_indices().find_map(|(offset, c)| {
+            let is_over = is_separator(c) || units >= MAX_UNITS;
+            units += c.len_utf16();
+            is_over.then_some(start + offset)
+        });
+        at = end.unwrap_or(text.len());
+        Some(Word { text: &text[start..at], at: start })
+    })
+}
+
+/// The words of a text as the index holds them.
+pub fn lowered_words(text: &str) -> impl Iterator<Item = String> + '_ {
+    words(text).map(|word| word.lowered())
+}
+
+/// Whether a character stands between words. A copy of what the tokenizer of `index/template.json` splits on.
+#[must_use]
+pub fn is_separator(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_punctuation() || c == ' ' || c == '\0' || matches!(c, '\t'..='\r' | '\x1c'..='\x1f');
+    }
+    use GeneralCategoryGroup::{Punctuation, Separator, Symbol};
+    matches!(c.general_category_group(), Punctuation | Separator | Symbol)
+}
+
+/// A word in lower case, character by character as Lucene does it, so that no character becomes two.
+#[must_use]
+pub fn lowered(word: &str) -> String {
+    let lower = |c: char| {
+        let mut all = c.to_lowercase();
+        match (all.next(), all.next()) {
+            (Some(one), None) => one,
+            // U+0130, the only one that has two: Java's `Character.toLowerCase` makes it an `i`.
+            _ => 'i',
+        }
+    };
+    if word.is_ascii() { word.to_ascii_lowercase() } else { word.chars().map(lower).collect() }
+}
+
+/// The parts of a word that is written in several, each in lower case; `None` for a word of one part.
+#[must_use]
+pub fn parts(word: &str) -> Option<Vec<String>> {
+    // Most words are of one part: that is told first, by bytes.
+    let bytes = word.as_bytes();
+    let is_mixed = bytes.len() <= MAX_PARTED_BYTES && bytes.iter().skip(1).any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase);
+    if !is_mixed {
+        return None;
+    }
+    let mut starts = vec![0];
+    for at in 1..bytes.len() {
+        let begins_after_lower = bytes[at].is_ascii_uppercase() && !bytes[at - 1].is_ascii_uppercase();
+        let ends_acronym = bytes[at].is_ascii_uppercase() && bytes[at - 1].is_ascii_uppercase() && bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        if begins_after_lower || ends_acronym {
+            starts.push(at);
+        }
+    }
+    if starts.len() < 2 || starts.len() > MAX_PARTS {
+        return None;
+    }
+    let ends = starts.iter().copied().skip(1).chain([bytes.len()]);
+    Some(starts.iter().zip(ends).map(|(start, end)| lowered(&word[*start..end])).collect())
+}
+
+/// What the index holds of the parts of a log's words: from each part to the end of its word, each part followed by `_`. So a run
+/// of parts is found by its beginning, and `pointer_` finds no `pointers_`.
+#[must_use]
+pub fn runs<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let parted = texts.into_iter().flat_map(words).filter_map(|word| parts(word.text)).take(MAX_PARTED_WORDS);
+    let mut runs: Vec<String> = parted.flat_map(|parts| (0..parts.len()).map(move |first| run(&parts[first..]))).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    runs
+}
+
+/// What a run of parts begins with in the index.
+#[must_use]
+pub fn run(parts: &[String]) -> String {
+    let mut run = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for part in parts {
+        run.push_str(part);
+        run.push(AFTER_PART);
+    }
+    run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(text: &str) -> Vec<String> {
+        lowered_words(text).collect()
+    }
+
+    #[test]
+    fn text_falls_apart_at_what_is_no_letter_or_digit() {
+        assert_eq!(all("/var/log/App-1.log user_id=4711 [E11000]"), ["var", "log", "app", "1", "log", "user", "id", "4711", "e11000"]);
+        assert_eq!(all("naïve Café 日本語のログ don\u{301}t x\u{a0}y a\0b `tick^"), ["naïve", "café", "日本語のログ", "don\u{301}t", "x", "y", "a", "b", "tick"]);
+        assert!(all(" -- \u{1f525} … ").is_empty());
+        assert_eq!(all("İK"), ["ik"], "each character stays one");
+    }
+
+    #[test]
+    fn an_endless_word_is_cut_as_the_index_cuts_it() {
+        let lengths: Vec<usize> = words(&"x".repeat(600)).map(|word| word.text.len()).collect();
+        assert_eq!(lengths, [255, 255, 90]);
+    }
+
+    #[test]
+    fn parts_of_a_word() {
+        let of = |word| parts(word).map(|parts| parts.join(" "));
+        assert_eq!(of("NullPointerException").as_deref(), Some("null pointer exception"));
+        assert_eq!(of("parseURLPath2Go").as_deref(), Some("parse url path2 go"));
+        assert_eq!(of("XMLHttpRequest").as_deref(), Some("xml http request"));
+        assert_eq!(of("iPhone").as_deref(), Some("i phone"));
+        for whole in ["Exception", "exception", "E11000", "HTTP", "6ba7b810", "日本語", ""] {
+            assert_eq!(of(whole), None, "{whole}");
+        }
+    }
+
+    #[test]
+    fn runs_begin_at_each_part_and_are_there_once() {
+        assert_eq!(runs(["at NullPointer", "NullPointer null"]), ["null_pointer_", "pointer_"]);
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_pieces_of_the_text_in_order(text in "\\PC{0,80}") {
+            let mut end = 0;
+            for word in words(&text) {
+                prop_assert!(word.at >= end && !word.text.is_empty() && text[word.at..].starts_with(word.text));
+                end = word.at + word.text.len();
+            }
+        }
+
+        #[test]
+        fn parts_together_are_the_word(word in "[A-Za-z0-9]{1,30}") {
+            if let Some(parts) = parts(&word) {
+                prop_assert_eq!(parts.concat(), lowered(&word));
+            }
+        }
+    }
+}
