@@ -1,6 +1,7 @@
 //! The document that the index holds of a log: our own serialisation, so that almost nothing can be refused.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -58,16 +59,13 @@ impl<'a> Document<'a> {
     pub fn new(id: LogId, tenant: &'a TenantId, record: &'a Record<'a>, sent: &'a [u8]) -> Self {
         let mut attributes = Attributes { room: 2 * sent.len() + ATTRIBUTE_BYTES_ALLOWANCE, texts: Vec::new(), numbers: Vec::new() };
         if let Some(raw) = record.attributes {
-            match serde_json::from_str::<Value>(raw.get()) {
-                Ok(Value::Object(fields)) => fields.iter().for_each(|(name, value)| attributes.add(name, value)),
-                Ok(other) => attributes.add("attributes", &other),
-                Err(_) => {}
+            match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()) {
+                Ok(fields) => fields.iter().for_each(|(name, value)| attributes.add_raw(name, value)),
+                Err(_) => attributes.add_raw("attributes", raw),
             }
         }
         for (name, raw) in &record.unknown {
-            if let Ok(value) = serde_json::from_str(raw.get()) {
-                attributes.add(name, &value);
-            }
+            attributes.add_raw(name, raw);
         }
         let received_at = id.unix_ms();
         Self {
@@ -85,7 +83,7 @@ impl<'a> Document<'a> {
             span_id: record.span_id.as_deref(),
             attributes: attributes.texts,
             attribute_numbers: attributes.numbers,
-            parts: words::runs([record.summary()].into_iter().chain(record.full_log.as_deref())),
+            parts: parts(record, sent.len()),
             record: String::from_utf8_lossy(sent),
         }
     }
@@ -112,6 +110,17 @@ impl Document<'_> {
     }
 }
 
+/// The runs of a record's words, as many as fit into twice its bytes.
+fn parts(record: &Record<'_>, bytes: usize) -> Vec<String> {
+    let mut room = 2 * bytes;
+    let mut runs = words::runs([record.summary()].into_iter().chain(record.full_log.as_deref()));
+    runs.retain(|run| {
+        room = room.saturating_sub(run.len() + 1);
+        room > 0
+    });
+    runs
+}
+
 /// As one text, which the index splits at its spaces.
 fn between_spaces<S: Serializer>(parts: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&parts.join(" "))
@@ -125,6 +134,13 @@ struct Attributes {
 }
 
 impl Attributes {
+    /// A value that JSON allows and no number or text can hold, such as 1e400, costs itself alone.
+    fn add_raw(&mut self, path: &str, raw: &RawValue) {
+        if let Ok(value) = serde_json::from_str(raw.get()) {
+            self.add(path, &value);
+        }
+    }
+
     /// Recursion ends with the record's own nesting, at most `record::MAX_DEPTH`.
     fn add(&mut self, path: &str, value: &Value) {
         if self.texts.len() >= MAX_ATTRIBUTES || path.len() >= self.room {
@@ -182,10 +198,10 @@ fn ordered_bits(number: f64) -> u64 {
 
 /// `attributes` as an answer shows them: what was sent under that name and the unknown top-level fields.
 #[must_use]
-pub fn attributes_of<'a>(record: &Record<'a>) -> std::collections::BTreeMap<String, &'a RawValue> {
-    let mut all = std::collections::BTreeMap::new();
+pub fn attributes_of<'a>(record: &Record<'a>) -> BTreeMap<String, &'a RawValue> {
+    let mut all = BTreeMap::new();
     if let Some(raw) = record.attributes {
-        match serde_json::from_str::<std::collections::BTreeMap<String, &'a RawValue>>(raw.get()) {
+        match serde_json::from_str::<BTreeMap<String, &'a RawValue>>(raw.get()) {
             Ok(fields) => all.extend(fields),
             Err(_) => drop(all.insert("attributes".to_owned(), raw)),
         }

@@ -190,6 +190,11 @@ impl From<Failure> for Error {
     }
 }
 
+/// Whether a search saw all that there is: a shard that nobody has counts as no failure, and as no success.
+fn saw_all(answer: &Value) -> bool {
+    answer["timed_out"] == false && answer["_shards"]["failed"] == 0 && answer["_shards"]["successful"] == answer["_shards"]["total"]
+}
+
 /// Where a log's document is looked for.
 fn index_of_day(prefix: &str, id: LogId) -> String {
     let day = timestamp::to_datetime(i64::try_from(id.unix_ms()).unwrap_or(timestamp::MAX)).date();

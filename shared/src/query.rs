@@ -15,10 +15,10 @@ mod scope;
 pub(crate) mod strategy;
 pub mod words;
 
-pub use counts::{Bars, CountBy, Counted, Counts, Facet, FacetField};
+pub use counts::{Bars, CountBy, Counted, Counts, Facet, FacetField, VALUES_OF_A_BAR};
 pub use error::{Place, QueryError};
 pub use matches::Subject;
-pub(crate) use matches::{as_number, entries_between, part_of};
+pub(crate) use matches::{entries_between, equal_number, part_of};
 pub use pattern::{Pattern, Piece};
 pub use scope::{Order, Scope};
 
@@ -29,6 +29,12 @@ use crate::timestamp::UnixMs;
 pub const MAX_CHARS: usize = 4_000;
 /// Most conditions of a query: each is a clause that the index looks up, in two fields where none is named.
 pub const MAX_CONDITIONS: usize = 64;
+/// Most words in all texts of a query: a phrase is a clause for each of its words and each of two fields, and the index takes 1,024.
+pub const MAX_WORDS: usize = 256;
+/// Most `*` and most `?` of one pattern: the index would refuse the automaton of many `?` behind a `*`.
+pub const MAX_STARS: usize = 4;
+/// See [`MAX_STARS`].
+pub const MAX_SINGLES: usize = 8;
 /// Deepest nesting of parentheses and negations.
 pub const MAX_DEPTH: usize = 16;
 /// Most words with `*` or `?`: each may stand for every word that the index holds.
@@ -144,7 +150,7 @@ pub enum TimeField {
     ReceivedAt,
 }
 
-/// A field that a log may lack. Of the others, `field:*` says nothing and is refused.
+/// A field that a log may lack. Of the others, `field:*` says nothing, and any level will do for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Optional {
     /// `full_log`.

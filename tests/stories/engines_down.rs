@@ -135,7 +135,7 @@ fn an_outage_of_postgres_does_not_fill_the_object_store_with_copies() {
         let batch = acme.accepted(&[plain("waits")]).await;
         acme.get(&format!("/v1/batches/{batch}"), &[]).await.problem(503, "postgres_unavailable");
         acme.get("/v1/logs", &[]).await.problem(503, "postgres_unavailable");
-        acme.get("/v1/search", &[("q", "first")]).await.problem(503, "postgres_unavailable");
+        acme.get("/v1/logs/00000000-0000-7000-8000-000000000000", &[]).await.problem(503, "postgres_unavailable");
         wire.mend();
         acme.wait_until(&batch, "indexed", MENDED_WITHIN).await;
         assert_eq!(world.doors.archive.list("raw/").await.expect("it answers").len(), 2);

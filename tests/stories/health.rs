@@ -97,20 +97,25 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 13] = [
+    const ROUTES: [(&str, &[&str]); 18] = [
         ("/logs", &["post"]),
         ("/v1/batches/{batch_id}", &["get"]),
         ("/v1/dead-letters", &["get"]),
         ("/v1/dead-letters/redrive", &["post"]),
         ("/v1/dead-letters/{id}", &["delete", "get"]),
         ("/v1/dead-letters/{id}/redrive", &["post"]),
+        ("/v1/facets", &["get"]),
+        ("/v1/fields", &["get"]),
+        ("/v1/histogram", &["get"]),
         ("/v1/logs", &["get", "post"]),
         ("/v1/logs/{id}", &["get"]),
+        ("/v1/logs/{id}/context", &["get"]),
         ("/v1/search", &["get"]),
         ("/v1/tenants", &["get", "post"]),
         ("/v1/tenants/{id}", &["delete", "get", "patch"]),
         ("/v1/tenants/{id}/keys", &["get", "post"]),
         ("/v1/tenants/{id}/keys/{key_id}", &["delete"]),
+        ("/v1/watermark", &["get"]),
     ];
     story(async |world| {
         let anyone = world.anyone();

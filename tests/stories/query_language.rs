@@ -185,7 +185,7 @@ fn every_piece_of_an_identifier_finds_it() {
             "request 6ba7b810-9dad-41d1-80b4-00c04fd430c8 from 10.1.2.3:8080",
             vec!["6ba7b810", "6ba7b810-9dad", "6BA7B810-9DAD-41D1-80B4-00C04FD430C8", "00c04fd4*", "10.1.2.3", "10.1.2.3:8080", "8080"],
         ),
-        ("E11000 duplicate key error, trace 4bf92f3577b34da6a3ce929d0e0e4736", vec!["E11000", "e11000", "E1100?", "4bf92f35*", "\"duplicate key\""]),
+        ("E11000 duplicate key error, trace 4bf92f3577b34da6a3ce929d0e0e4736", vec!["E11000", "e11000", "message:E1100?", "4bf92f35*", "\"duplicate key\""]),
         (
             "java.lang.NullPointerException at com.acme.pay.Charge.run(Charge.java:42)",
             vec!["NullPointer", "NullPointerException", "nullpointer*", "Charge.java:42", "com.acme.pay", "acme.pay.Charge"],

@@ -1,6 +1,6 @@
 //! The cursor: where a page ended, and which logs belong to the list at all.
 //!
-//! Version, the moment that bounds the list, the range, timestamp and id of the last log, and a tag over these and the filters;
+//! Version, the moment that bounds the list, the range, timestamp, id and score of the last log, and a tag over these and the filters;
 //! base64url. List and search have one form, so a search may go on in the rows when OpenSearch goes away, and back. The tag
 //! tells damage and other filters, no more: there is nothing in a cursor that its holder may not choose.
 

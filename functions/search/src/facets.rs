@@ -150,8 +150,9 @@ pub(crate) async fn facets(rows: &Rows, index: &Index, tenant: &TenantId, asked:
             Err(error) => return Err(error),
         }
     }
+    let pending = rows.oldest_pending(tenant).await;
     let (found, total, complete) = index.facets(tenant, &asked.scope, &asked.fields, asked.limit).await?;
-    Ok(asked.answer(found, total, Honesty::of_index(rows, tenant, complete, now_ms, began).await))
+    Ok(asked.answer(found, total, Honesty::of_index(&pending, complete, now_ms, began)))
 }
 
 /// A field that logs have.
@@ -194,6 +195,7 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
         ("span_id", "keyword"),
     ];
     let began = Instant::now();
+    let pending = rows.oldest_pending(tenant).await;
     let (seen, looked_at) = index.attribute_paths(tenant).await?;
     let of_a_record = OF_A_RECORD.into_iter().map(|(name, kind)| FieldSeen { name: name.to_owned(), kind, logs: None });
     let attribute = |(path, seen): (String, shared::index::SeenPath)| FieldSeen {
@@ -202,5 +204,5 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
         logs: Some(seen.logs),
     };
     let fields = of_a_record.chain(seen.into_iter().map(attribute)).collect();
-    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(rows, tenant, true, now_ms, began).await })
+    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(&pending, true, now_ms, began) })
 }

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use shared::ids::TenantId;
-use shared::rows::Rows;
+use shared::error::Result;
 
 use crate::page::Source;
 
@@ -13,7 +12,8 @@ use crate::page::Source;
 pub(crate) struct Honesty {
     /// Which store answered.
     pub(crate) source: Source,
-    /// Whether everything that was stored by then was looked at.
+    /// Whether all that was stored by then was looked at: no shard was missing or late, and the index misses nothing. What was written to it
+    /// within the last second may not show yet.
     pub(crate) complete: bool,
     /// Seconds for which logs have waited for the index by now, the oldest of this tenant's; 0 where none waits, null where that is not
     /// known, or the index was not asked.
@@ -28,9 +28,8 @@ impl Honesty {
         Self { source, complete, lag_s, took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) }
     }
 
-    /// Of an answer from the index: whether it misses something is written in the rows.
-    pub(crate) async fn of_index(rows: &Rows, tenant: &TenantId, complete: bool, now_ms: u64, began: Instant) -> Self {
-        let pending = rows.oldest_pending(tenant).await;
+    /// Of an answer from the index, where `pending` was asked for before it.
+    pub(crate) fn of_index(pending: &Result<Option<u64>>, complete: bool, now_ms: u64, began: Instant) -> Self {
         let lag_s = pending.as_ref().ok().map(|since| lag_s(*since, now_ms));
         Self::new(Source::OpenSearch, complete && matches!(pending, Ok(None)), lag_s, began)
     }

@@ -1,4 +1,4 @@
-//! Lists: a tenant's rows, newest first. Postgres alone, and always complete.
+//! Lists: a tenant's rows. Postgres alone, and always complete.
 
 use std::time::Instant;
 

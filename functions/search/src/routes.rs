@@ -44,7 +44,7 @@ enum Refusals {
 
 /// List logs
 ///
-/// Newest first. Later pages show what was there when the first was read: logs that come in meanwhile stay out.
+/// Later pages show what was there when the first was read: logs that come in meanwhile stay out.
 #[utoipa::path(
     get, path = "/v1/logs", tag = "logs", security(("api_key" = ["logs:read"])), params(ListParams),
     responses(
@@ -60,7 +60,7 @@ async fn list_logs(State(app): State<App>, caller: Caller<Read>, Params(params):
 
 /// Search logs
 ///
-/// Full text over `message` and `full_log`, newest first. While the index is down, the beginnings of messages are searched
+/// In one line of a query language. While the index is down, the beginnings of messages are searched
 /// instead: then `source` is `postgres`, `complete` false, and there are no highlights. `complete` is also false while the index
 /// misses logs that are stored, or a part of it did not answer.
 #[utoipa::path(

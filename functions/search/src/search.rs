@@ -11,6 +11,7 @@ use serde::Serialize;
 use shared::error::{Engine, Error, Result, chain};
 use shared::ids::{LogId, TenantId};
 use shared::index::{Found, Hit, Index, TextSearch};
+use shared::query::Order;
 use shared::rows::{Row, Rows};
 
 use crate::highlight::{bounded, offsets};
@@ -65,17 +66,16 @@ pub(crate) struct SearchPage {
 /// [`Error::Unavailable`] where neither store answers, or the index does not and the rows lack a field that is asked for.
 pub(crate) async fn search(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked, now_ms: u64) -> Result<SearchPage> {
     let began = Instant::now();
-    let wanted = TextSearch {
-        scope: &asked.scope,
-        order: asked.order,
-        after: asked.after,
-        limit: asked.limit + 1,
-        highlights: asked.fields.has("highlights") || asked.fields.has("highlight_offsets"),
-    };
+    let highlights = asked.fields.has("highlights") || asked.fields.has("highlight_offsets");
+    let wanted = TextSearch { scope: &asked.scope, order: asked.order, after: asked.after, limit: asked.limit + 1, highlights };
+    // What the index misses is asked for first: what is made up for meanwhile may not show yet.
+    let pending = rows.oldest_pending(tenant).await;
     match index.search(tenant, &wanted).await {
-        Ok(found) => with_rows(rows, index, tenant, asked, found, Clock { began, now_ms }).await,
+        Ok(found) => with_rows(rows, index, tenant, asked, found, pending, Clock { began, now_ms }).await,
         Err(error @ Error::Unavailable { engine: Engine::OpenSearch, .. }) => {
-            if asked.scope.query.as_ref().is_some_and(|query| query.field_beyond_rows().is_some()) {
+            let is_beyond_rows = asked.scope.query.as_ref().is_some_and(|query| query.field_beyond_rows().is_some());
+            // Rows have no scores: a page of theirs would not go on where one of the index ended.
+            if is_beyond_rows || asked.order == Order::Relevance {
                 return Err(error);
             }
             tracing::warn!(cause = chain(&error), "the index does not answer: searching messages in the rows");
@@ -85,14 +85,19 @@ pub(crate) async fn search(rows: &Rows, index: &Index, tenant: &TenantId, asked:
     }
 }
 
-async fn with_rows(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked, found: Found, clock: Clock) -> Result<SearchPage> {
+async fn with_rows(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked, found: Found, pending: Result<Option<u64>>, clock: Clock) -> Result<SearchPage> {
     let ids: Vec<LogId> = found.hits.iter().take(asked.limit).map(|hit| hit.id).collect();
     let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-    let (logs, pending) = match tokio::try_join!(rows.by_ids(tenant, &uuids), rows.oldest_pending(tenant)) {
-        Ok((read, pending)) => (read.into_iter().map(Log::from).collect::<Vec<_>>(), Some(pending)),
+    // Where Postgres did not answer just now, it is not waited for again.
+    let (read, pending) = match pending {
+        Ok(pending) => (rows.by_ids(tenant, &uuids).await, Some(pending)),
+        Err(error) => (Err(error), None),
+    };
+    let logs = match read {
+        Ok(read) => read.into_iter().map(Log::from).collect::<Vec<_>>(),
         Err(error @ Error::Unavailable { engine: Engine::Rows, .. }) => {
             tracing::warn!(cause = chain(&error), "the rows do not answer: showing what the index holds");
-            (index.summaries(tenant, &ids).await?.into_iter().map(Log::from).collect(), None)
+            index.summaries(tenant, &ids).await?.into_iter().map(Log::from).collect()
         }
         Err(error) => return Err(error),
     };

@@ -17,7 +17,8 @@ const SETTLES_IN: Duration = Duration::from_secs(5);
 /// Up to when a tenant's logs can be searched.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Watermark {
-    /// Everything received before it is in searches: as much of it as can be.
+    /// Everything received before it is in searches: as much of it as can be. What waited for longer than five seconds shows up to one
+    /// refresh of the index (a second) after the watermark has passed it.
     #[schema(format = DateTime)]
     watermark: String,
     /// Seconds from then until now.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::document;
 use crate::query::words::lowered_words;
-use crate::query::{Condition, KeywordField, Node, Optional, Pattern, Piece, TextField, as_number, entries_between, part_of};
+use crate::query::{Condition, KeywordField, Node, Optional, Pattern, Piece, TextField, entries_between, equal_number, part_of};
 use crate::record::Level;
 
 /// A match in `message` counts this many times one in `full_log`, where hits are ordered by relevance: it is what people read first.
@@ -16,7 +16,9 @@ pub(super) fn clause(node: &Node) -> Value {
         Node::And(all) => json!({ "bool": { "must": all.iter().map(clause).collect::<Vec<_>>() } }),
         Node::Or(any) => json!({ "bool": { "should": any.iter().map(clause).collect::<Vec<_>>(), "minimum_should_match": 1 } }),
         Node::Not(inner) => json!({ "bool": { "must_not": [clause(inner)] } }),
-        Node::Is(condition) => asked(condition),
+        Node::Is(condition @ (Condition::Words(..) | Condition::Wild(..))) => asked(condition),
+        // A keyword counts once, however rare it is: how rare would be among all tenants.
+        Node::Is(condition) => json!({ "constant_score": { "filter": asked(condition) } }),
     }
 }
 
@@ -94,7 +96,7 @@ fn attribute(path: &str, pattern: &Pattern) -> Value {
         return json!({ "wildcard": { "attributes": { "value": format!("{}={}", escaped(path), wildcards(pattern)) } } });
     };
     let as_text = json!({ "term": { "attributes": { "value": document::text_entry(path, text) } } });
-    match as_number(text) {
+    match equal_number(text) {
         Some(number) => {
             json!({ "bool": { "should": [as_text, { "term": { "attribute_numbers": { "value": document::number_entry(path, number) } } }], "minimum_should_match": 1 } })
         }

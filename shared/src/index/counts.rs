@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::{ENGINE_TIMEOUT, Index, QUERY_TIMEOUT};
+use super::{ENGINE_TIMEOUT, Index, QUERY_TIMEOUT, saw_all};
 use crate::error::Result;
 use crate::ids::TenantId;
-use crate::query::{Bars, Counted, Counts, Facet, FacetField, Order, Scope};
+use crate::query::{Bars, Counted, Counts, Facet, FacetField, Order, Scope, VALUES_OF_A_BAR};
 
-/// Values that a bar is split into at most; what is left is in its total alone.
-const VALUES: usize = 20;
 /// Values that each shard answers with, so that what is frequent in all is not missed because it is not in one.
 const SHARD_VALUES: usize = 1_000;
 /// Logs that are looked at for the attributes that there are.
@@ -27,7 +25,7 @@ impl Index {
         let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let mut over_time = json!({ "date_histogram": { "field": "timestamp", "fixed_interval": format!("{}ms", bars.interval_ms), "min_doc_count": 1 } });
         if let Some(by) = bars.by {
-            over_time["aggs"] = json!({ "by": { "terms": { "field": by.name(), "size": VALUES } } });
+            over_time["aggs"] = json!({ "by": { "terms": { "field": by.name(), "size": VALUES_OF_A_BAR } } });
         }
         let body = json!({
             "size": 0,
@@ -38,10 +36,7 @@ impl Index {
         });
         let answer = self.call(Method::Post, &path, &parameters, Some(&body), QUERY_TIMEOUT).await?;
         let found = answer["aggregations"]["bars"]["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(Counted {
-            bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(),
-            complete: answer["timed_out"] == false && answer["_shards"]["failed"] == 0,
-        })
+        Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete: saw_all(&answer) })
     }
 }
 
@@ -80,7 +75,7 @@ impl Index {
             Facet { other: found["sum_other_doc_count"].as_u64().unwrap_or_default(), ..Facet::top(values, limit) }
         };
         let total = answer["hits"]["total"]["value"].as_u64().unwrap_or_default();
-        Ok((fields.iter().enumerate().map(facet).collect(), total, answer["timed_out"] == false && answer["_shards"]["failed"] == 0))
+        Ok((fields.iter().enumerate().map(facet).collect(), total, saw_all(&answer)))
     }
 
     /// The paths of attributes that a tenant's latest logs have: how many of those logs have each, and whether all its values are numbers;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::timestamp::UnixMs;
 
+/// Values that a bar is split into at most; what is left is in its total alone.
+pub const VALUES_OF_A_BAR: usize = 20;
+
 /// What a bar is split by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountBy {

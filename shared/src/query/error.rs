@@ -41,6 +41,7 @@ impl QueryError {
 }
 
 fn caret(text: &[char], offset: usize, length: usize) -> String {
+    let length = length.min(SHOWN);
     let from = offset.saturating_sub(SHOWN);
     let to = (offset + length).saturating_add(SHOWN).min(text.len());
     let (before, after) = (if from > 0 { "…" } else { "" }, if to < text.len() { "…" } else { "" });

@@ -106,13 +106,21 @@ fn has_value(path: &str, pattern: &Pattern, log: &Subject<'_>) -> bool {
         return log.attributes.iter().any(|entry| entry.strip_prefix(path).and_then(|rest| rest.strip_prefix('=')).is_some_and(|value| pattern.matches(value)));
     };
     let entry = document::text_entry(path, text);
-    let number = as_number(text).map(|number| document::number_entry(path, number));
+    let number = equal_number(text).map(|number| document::number_entry(path, number));
     log.attributes.contains(&entry) || number.is_some_and(|number| log.attribute_numbers.contains(&number))
 }
 
 fn has_number(path: &str, low: Bound, high: Bound, log: &Subject<'_>) -> bool {
     let (low, high) = entries_between(path, low, high);
     log.attribute_numbers.iter().any(|entry| low.is_before(entry) && high.is_after(entry))
+}
+
+/// The number that an attribute may be sent as instead of this text; `None` for integers that others share a double with, such as
+/// long ids: their text is what they are.
+pub(crate) fn equal_number(text: &str) -> Option<f64> {
+    const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+    let is_integer = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    as_number(text).filter(|number| !is_integer || number.abs() < EXACT_BELOW)
 }
 
 /// The number that a text reads as, if any.

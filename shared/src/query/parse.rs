@@ -8,7 +8,9 @@
 mod value;
 
 use super::words::{is_separator, words};
-use super::{Condition, KeywordField, MAX_CHARS, MAX_CONDITIONS, MAX_DEPTH, MAX_WILDCARDS, Node, Pattern, QueryError, TextField, TimeField};
+use super::{
+    Condition, KeywordField, MAX_CHARS, MAX_CONDITIONS, MAX_DEPTH, MAX_SINGLES, MAX_STARS, MAX_WILDCARDS, MAX_WORDS, Node, Pattern, Piece, QueryError, TextField, TimeField,
+};
 use crate::timestamp::UnixMs;
 
 /// Fewest characters of a word with wildcards, `*` aside: with less, it stands for a good part of all words.
@@ -21,7 +23,7 @@ pub(super) fn query(text: &str, now: UnixMs) -> Result<Node, QueryError> {
         let detail = format!("the query has {} characters", chars.len());
         return Err(QueryError::new(&chars, MAX_CHARS, chars.len() - MAX_CHARS, detail, format!("at most {MAX_CHARS}")));
     }
-    let mut parser = Parser { chars: &chars, at: 0, now, open: 0, depth: 0, conditions: 0, wildcards: 0, is_syntax: false };
+    let mut parser = Parser { chars: &chars, at: 0, now, open: 0, depth: 0, conditions: 0, wildcards: 0, words: 0, is_syntax: false };
     parser.any_of(None)?.ok_or_else(|| QueryError::new(&chars, 0, chars.len(), "there is nothing to search for", "a word with at least one letter or digit"))
 }
 
@@ -82,6 +84,8 @@ struct Parser<'a> {
     depth: usize,
     conditions: usize,
     wildcards: usize,
+    /// Words of all texts.
+    words: usize,
     /// Whether something was written that only makes sense as syntax: then a parenthesis that is not closed is a mistake, not text.
     is_syntax: bool,
 }
@@ -127,16 +131,29 @@ impl Parser<'_> {
     }
 
     fn term(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
-        if self.eat_keyword("NOT") {
+        if !self.is_shouted_not() && self.eat_keyword("NOT") {
             self.expect_term("a term is missing after `NOT`")?;
             return self.deeper(|parser| parser.term(scope)).map(negated);
         }
-        // One dash excludes; `--flag` and a dash by itself are text.
-        if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|next| *next != '-' && !next.is_whitespace()) {
+        // One dash excludes; `--flag`, `-1`, `-[NSView draw]`, `-/path` and a dash by itself are text.
+        if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|next| !matches!(next, '-' | '[' | '/' | '0'..='9') && !next.is_whitespace()) {
             self.at += 1;
             return self.deeper(|parser| parser.primary(scope)).map(negated);
         }
         self.primary(scope)
+    }
+
+    /// Whether a `NOT` here stands among words in capitals, as in `404 NOT FOUND` and `NOT NULL constraint`: then it is one of them.
+    fn is_shouted_not(&self) -> bool {
+        let Some(end) = self.keyword_here("NOT") else { return false };
+        let is_shouted =
+            |word: &[char]| word.first().is_some_and(|c| c.is_alphabetic()) && !word.iter().any(|c| c.is_lowercase()) && word.iter().filter(|c| c.is_uppercase()).count() > 1;
+        let after: Vec<char> = self.chars[end..].iter().copied().skip_while(|c| c.is_whitespace()).take_while(|c| !c.is_whitespace()).collect();
+        let mut before: Vec<char> = self.chars[..self.at].iter().rev().copied().skip_while(|c| c.is_whitespace()).take_while(|c| !c.is_whitespace()).collect();
+        before.reverse();
+        let is_keyword = |word: &[char]| ["AND", "OR", "NOT"].iter().any(|keyword| word.iter().copied().eq(keyword.chars()));
+        let no_words_before = !before.iter().any(|c| c.is_lowercase()) && !is_keyword(&before);
+        is_shouted(&after) && !is_keyword(&after) && no_words_before
     }
 
     fn primary(&mut self, scope: Option<&Field>) -> Parsed<Option<Node>> {
@@ -151,7 +168,7 @@ impl Parser<'_> {
                 self.is_syntax = true;
                 self.field(&field, comparison).map(Some)
             }
-            (None, Some(field)) => self.value(field).map(Some),
+            (None, Some(field)) => self.value(field),
             (None, None) => match self.phrase() {
                 Some(text) => self.words(TextField::Any, text, start),
                 None => {
@@ -272,7 +289,9 @@ impl Parser<'_> {
             beside(word[..at].iter().rev().find(|typed| !typed.is_wildcard())) && word[..at].last().is_some_and(|typed| typed.is_wildcard() || !is_separator(typed.c))
                 || beside(word[at..].iter().find(|typed| !typed.is_wildcard())) && word.get(at + 1).is_some_and(|typed| typed.is_wildcard() || !is_separator(typed.c))
         };
-        let wild: Vec<bool> = (0..word.len()).map(|at| word[at].is_wildcard() && (always || (touches(at) && (word[at].c == '*' || is_plain)))).collect();
+        // A question mark at the end is a question.
+        let is_meant = |at: usize| word[at].c == '*' || (is_plain && at + 1 < word.len());
+        let wild: Vec<bool> = (0..word.len()).map(|at| word[at].is_wildcard() && (always || (touches(at) && is_meant(at)))).collect();
         if !wild.contains(&true) {
             return self.words(field, word.iter().map(|typed| typed.c).collect(), start);
         }
@@ -296,7 +315,7 @@ impl Parser<'_> {
 
     fn wild(&mut self, field: TextField, pattern: Pattern, start: usize) -> Parsed<Option<Node>> {
         // A star by itself stands for any word.
-        if matches!(pattern.pieces(), [super::Piece::Any]) {
+        if matches!(pattern.pieces(), [Piece::Any]) {
             return Ok(None);
         }
         self.count_wildcard(&pattern, MIN_WILD_CHARS, start)?;
@@ -304,14 +323,28 @@ impl Parser<'_> {
     }
 
     fn words(&mut self, field: TextField, text: String, start: usize) -> Parsed<Option<Node>> {
-        if words(&text).next().is_none() { Ok(None) } else { self.condition(Condition::Words(field, text), start).map(Some) }
+        match words(&text).take(MAX_WORDS + 1).count() {
+            0 => Ok(None),
+            count => {
+                self.words += count;
+                if self.words > MAX_WORDS {
+                    return Err(self.error(start, self.at - start, "this asks for too many words at once", format!("at most {MAX_WORDS} words in all")));
+                }
+                self.condition(Condition::Words(field, text), start).map(Some)
+            }
+        }
     }
 
     fn count_wildcard(&mut self, pattern: &Pattern, least: usize, start: usize) -> Parsed<()> {
         self.wildcards += 1;
-        let named = pattern.named_chars() + pattern.pieces().iter().filter(|piece| **piece == super::Piece::One).count();
-        if named < least {
+        let count = |of: &Piece| pattern.pieces().iter().filter(|piece| *piece == of).count();
+        let (stars, singles) = (count(&Piece::Any), count(&Piece::One));
+        // Without a star the length is fixed, which leaves fewer words.
+        if pattern.named_chars() < if stars == 0 { 1 } else { least } {
             return Err(self.error(start, self.at - start, "this stands for too many words", format!("at least {least} characters beside the `*`")));
+        }
+        if stars > MAX_STARS || singles > MAX_SINGLES {
+            return Err(self.error(start, self.at - start, "this has too many wildcards", format!("at most {MAX_STARS} `*` and {MAX_SINGLES} `?` in a word")));
         }
         if self.wildcards > MAX_WILDCARDS {
             return Err(self.error(start, self.at - start, "each word with `*` or `?` may stand for very many", format!("at most {MAX_WILDCARDS} of them")));

@@ -29,7 +29,7 @@ fn conditions() -> impl Strategy<Value = Condition> {
     let moment = || prop::option::of(timestamp::MIN..=timestamp::MAX);
     prop_oneof![
         4 => (text(), "[^\0]{0,3}[a-z0-9A-Zéß日]{1,6}[^\0]{0,6}").prop_map(|(field, text)| Condition::Words(field, text)),
-        1 => (text(), "[a-z日\u{301}]{2}[a-z]{0,3}", any::<bool>()).prop_map(|(field, text, first)| Condition::Wild(field, starred(&text, first))),
+        1 => (text(), "[a-z日\u{301}]{2}[a-z]{0,3}", any::<bool>()).prop_map(|(field, text, first)| Condition::Wild(field, with_star(&text, first))),
         2 => (keyword, values()).prop_map(|(field, value)| Condition::Keyword(field, if field.is_id() { lower(&value) } else { value })),
         1 => (level(), level()).prop_map(|(a, b)| Condition::Level(Level::ALL[a.min(b)], Level::ALL[a.max(b)])),
         1 => (time, moment(), moment()).prop_filter_map("in order", |(field, from, to)| {
@@ -57,7 +57,20 @@ fn values() -> impl Strategy<Value = Pattern> {
     prop_oneof!["[^\0]{0,8}".prop_map(|text| Pattern::exact(&text)), ("[^\0*?]{2,6}", any::<bool>()).prop_map(|(text, first)| starred(&text, first))]
 }
 
-/// A text with a wildcard at its beginning or its end.
+/// A text with a star at its beginning or its end. A `?` at the end of a word without a field is text.
+fn with_star(text: &str, first: bool) -> Pattern {
+    let mut pattern = Pattern::default();
+    if first {
+        pattern.push_any();
+    }
+    text.chars().for_each(|c| pattern.push_char(c));
+    if !first {
+        pattern.push_any();
+    }
+    pattern
+}
+
+/// A text with a star at its beginning or a question mark at its end.
 fn starred(text: &str, first: bool) -> Pattern {
     let mut pattern = Pattern::default();
     if first {

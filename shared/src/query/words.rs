@@ -4,6 +4,7 @@
 //! `log_text` of `index/template.json` does the same in the index, and a test on the real engine holds the two together. A word that
 //! is written in several parts (`NullPointerException`, `parseURLPath`) is one word, and its parts can be found as well.
 
+use std::collections::HashSet;
 use std::iter;
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -108,7 +109,10 @@ pub fn parts(word: &str) -> Option<Vec<String>> {
 /// of parts is found by its beginning, and `pointer_` finds no `pointers_`.
 #[must_use]
 pub fn runs<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let parted = texts.into_iter().flat_map(words).filter_map(|word| parts(word.text)).take(MAX_PARTED_WORDS);
+    // A stack trace has the same names again and again.
+    let mut seen = HashSet::new();
+    let fresh = texts.into_iter().flat_map(words).filter(|word| seen.insert(word.text));
+    let parted = fresh.filter_map(|word| parts(word.text)).take(MAX_PARTED_WORDS);
     let mut runs: Vec<String> = parted.flat_map(|parts| (0..parts.len()).map(move |first| run(&parts[first..]))).collect();
     runs.sort_unstable();
     runs.dedup();

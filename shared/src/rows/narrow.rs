@@ -62,13 +62,13 @@ fn narrowed(node: &Node) -> (Sql, bool) {
 fn test(condition: &Condition) -> (Sql, bool) {
     let exact = |test| (Sql::Is(test), true);
     match condition {
-        Condition::Words(_, text) => (message_like(lowered_words(text).map(|word| if word.is_ascii() { escaped(&word) } else { "%".to_owned() })), false),
-        Condition::Wild(_, pattern) => (message_like([like(pattern, str::is_ascii)]), false),
+        Condition::Words(_, text) => (message_like(lowered_words(text).map(|word| folded(&word))), false),
+        Condition::Wild(_, pattern) => (message_like([like(pattern, folded)]), false),
         Condition::Keyword(KeywordField::Service, pattern) => {
-            exact(pattern.as_text().map_or_else(|| Test::ServiceLike(like(pattern, |_| true)), |text| Test::Service(text.to_owned())))
+            exact(pattern.as_text().map_or_else(|| Test::ServiceLike(like(pattern, escaped)), |text| Test::Service(text.to_owned())))
         }
         Condition::Keyword(KeywordField::Language, pattern) => {
-            exact(pattern.as_text().map_or_else(|| Test::LanguageLike(like(pattern, |_| true)), |text| Test::Language(text.to_owned())))
+            exact(pattern.as_text().map_or_else(|| Test::LanguageLike(like(pattern, escaped)), |text| Test::Language(text.to_owned())))
         }
         Condition::Level(least, most) => exact(Test::Levels(*least as i16, *most as i16)),
         Condition::Time(TimeField::Timestamp, from, to) => {
@@ -81,18 +81,24 @@ fn test(condition: &Condition) -> (Sql, bool) {
     }
 }
 
-/// A message that holds these pieces in this order. Only ASCII: how Postgres folds the case of other letters depends on its locale.
+/// A message that holds these pieces in this order.
 fn message_like(pieces: impl IntoIterator<Item = String>) -> Sql {
     let pattern = format!("%{}%", pieces.into_iter().collect::<Vec<_>>().join("%"));
     if pattern.bytes().all(|b| b == b'%') { Sql::All } else { Sql::Is(Test::MessageLike(pattern)) }
 }
 
-/// A `like` pattern; pieces of text that are not `kept` become any text.
-fn like(pattern: &Pattern, kept: impl Fn(&str) -> bool) -> String {
+/// What a word in lower case may have been written as. How Postgres folds letters beyond ASCII depends on its locale, and two of those
+/// fold to ASCII: U+0130 to `i` and U+212A to `k`.
+fn folded(word: &str) -> String {
+    if word.is_ascii() { escaped(word).replace(['i', 'k'], "_") } else { "%".to_owned() }
+}
+
+/// A `like` pattern, its pieces of text written by `write`.
+fn like(pattern: &Pattern, write: impl Fn(&str) -> String) -> String {
     let piece = |piece: &Piece| match piece {
-        Piece::Text(text) if kept(text) => escaped(text),
+        Piece::Text(text) => write(text),
         Piece::One => "_".to_owned(),
-        Piece::Any | Piece::Text(_) => "%".to_owned(),
+        Piece::Any => "%".to_owned(),
     };
     pattern.pieces().iter().map(piece).collect()
 }

@@ -61,6 +61,10 @@ fn fields_comparisons_and_ranges() {
         ("/var/log/app*", r#""var log" app*"#),
         ("message:user_*_id", r#"message:"user" message:"id""#),
         ("*NullPointer*", "*nullpointer*"),
+        ("message:(connect -> refused ...)", r#"message:"connect" message:"refused""#),
+        ("timestamp<=9999-12-31T23:59:59.999Z", "timestamp:[* TO *}"),
+        ("timestamp:9999-12-31", "timestamp:[9999-12-31T00:00:00.000Z TO *}"),
+        ("error NOT Timeout", r#""error" NOT "Timeout""#),
     ] {
         assert_eq!(read(text), tree, "{text}");
     }
@@ -88,6 +92,10 @@ fn what_people_paste_is_text() {
         ("foo) (bar", r#""foo)" "bar""#),
         (r#"say "no end"#, r#""say" "\"no" "end""#),
         (r"C:\Users\me", r#""C:\\Users\\me""#),
+        ("Is it running? on port 5432?", r#""Is" "it" "running?" "on" "port" "5432?""#),
+        ("HTTP/1.1 404 NOT FOUND", r#""HTTP/1.1" "404" "NOT" "FOUND""#),
+        ("NOT NULL constraint failed", r#""NOT" "NULL" "constraint" "failed""#),
+        ("exit code -1 -[UIView draw]", r#""exit" "code" "-1" "-[UIView" "draw]""#),
         ("日本語 ошибка", r#""日本語" "ошибка""#),
         ("a\0b", "\"a\u{fffd}b\""),
     ] {
@@ -117,6 +125,8 @@ fn an_error_says_where_and_what_was_expected() {
         ("service:\"x", 8, 1, "a closing `\"`"),
         ("message:---", 8, 3, "a word with at least one letter or digit"),
         ("a*", 0, 2, "at least 2 characters beside the `*`"),
+        ("message:??*", 8, 3, "at least 2 characters beside the `*`"),
+        ("message:aa*?????????", 8, 12, "at most 4 `*` and 8 `?` in a word"),
         ("--- !!!", 0, 7, "a word with at least one letter or digit"),
     ] {
         let place = place(text);
@@ -132,6 +142,7 @@ fn a_query_is_bounded() {
     assert_eq!(place(&format!("{long}ä")).offset, MAX_CHARS);
     assert!(Query::parse(&"w ".repeat(MAX_CONDITIONS), NOW).is_ok());
     assert_eq!(place(&"w ".repeat(MAX_CONDITIONS + 1)).offset, 2 * MAX_CONDITIONS);
+    assert!(place(&format!("\"{}\"", "w ".repeat(MAX_WORDS + 1))).expected.contains("256 words"));
     let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
     assert!(Query::parse(&nested(MAX_DEPTH), NOW).is_ok());
     assert_eq!(place(&nested(MAX_DEPTH + 1)).offset, MAX_DEPTH + 1);

@@ -29,7 +29,10 @@ impl Parser<'_> {
         match (comparison, self.peek()) {
             (Comparison::Is, Some('(')) => self.group(Some(field))?.ok_or_else(|| self.error(start, self.at - start, "there is no value in these parentheses", "a value")),
             (Comparison::Is, Some('[' | '{')) if field.has_order() => self.range(field),
-            (Comparison::Is, _) => self.value(field),
+            (Comparison::Is, _) => {
+                let nothing = |parser: &Self| parser.error(start, parser.at - start, "there is nothing in it to search for", "a word with at least one letter or digit");
+                self.value(field)?.ok_or_else(|| nothing(self))
+            }
             _ => {
                 let (text, _) = self.value_text()?;
                 let value = self.ordered(field, &text, start)?;
@@ -44,33 +47,30 @@ impl Parser<'_> {
         }
     }
 
-    /// A value as such, without range or comparison.
-    pub(super) fn value(&mut self, field: &Field) -> Parsed<Node> {
+    /// A value as such, without range or comparison; `None` for a text without a word.
+    pub(super) fn value(&mut self, field: &Field) -> Parsed<Option<Node>> {
         let start = self.at;
         let (text, typed) = self.value_text()?;
         if matches!(typed.as_deref(), Some([one]) if one.is('*')) {
-            return self.condition(exists(field), start);
+            return self.condition(exists(field), start).map(Some);
         }
         match field {
-            Field::Text(field) => {
-                let node = match typed {
-                    Some(word) => self.text(*field, &word, start, true)?,
-                    None => self.words(*field, text, start)?,
-                };
-                node.ok_or_else(|| self.error(start, self.at - start, "there is nothing in it to search for", "a word with at least one letter or digit"))
-            }
+            Field::Text(field) => match typed {
+                Some(word) => self.text(*field, &word, start, true),
+                None => self.words(*field, text, start),
+            },
             Field::Keyword(field) => {
                 let pattern = self.pattern(&text, typed.as_deref(), start)?;
                 let pattern = if field.is_id() { lowered(&pattern) } else { pattern };
-                self.condition(Condition::Keyword(*field, pattern), start)
+                self.condition(Condition::Keyword(*field, pattern), start).map(Some)
             }
             Field::Attribute(path) => {
                 let pattern = self.pattern(&text, typed.as_deref(), start)?;
-                self.condition(Condition::Attribute(path.clone(), pattern), start)
+                self.condition(Condition::Attribute(path.clone(), pattern), start).map(Some)
             }
             Field::Level | Field::Time(_) => {
                 let value = self.ordered(field, &text, start)?;
-                self.between(field, Some((value, true)), Some((value, true)), start)
+                self.between(field, Some((value, true)), Some((value, true)), start).map(Some)
             }
         }
     }
@@ -152,7 +152,7 @@ impl Parser<'_> {
                 let is_date = text.len() == DATE && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
                 let at = moment(&if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() }, self.now);
                 let at = at.map_err(|_| self.error(start, length, "this is no time", "2025-10-10T12:26:36Z, a date, `now`, or `now-15m` (units s, m, h, d, w)"))?;
-                Ok(Ordered::Time(at, at.saturating_add(if is_date { DAY_MS } else { 1 }).min(timestamp::MAX)))
+                Ok(Ordered::Time(at, at.saturating_add(if is_date { DAY_MS } else { 1 })))
             }
             _ => as_number(text).map(Ordered::Number).ok_or_else(|| self.error(start, length, "this is no number", "a number, such as 500 or -0.5")),
         }
@@ -189,7 +189,9 @@ impl Ordered {
 fn times(field: TimeField, low: Edge, high: Edge) -> Option<Condition> {
     let from = low.and_then(|(value, included)| if let Ordered::Time(first, after) = value { Some(if included { first } else { after }) } else { None });
     let to = high.and_then(|(value, included)| if let Ordered::Time(first, after) = value { Some(if included { after } else { first }) } else { None });
-    let is_empty = matches!((from, to), (Some(from), Some(to)) if from >= to);
+    // No log is later than the last moment that the stores hold.
+    let to = to.filter(|to| *to <= timestamp::MAX);
+    let is_empty = matches!((from, to), (Some(from), Some(to)) if from >= to) || from.is_some_and(|from| from > timestamp::MAX);
     (!is_empty).then_some(Condition::Time(field, from, to))
 }
 
