@@ -59,9 +59,14 @@ impl<'a> Document<'a> {
     pub fn new(id: LogId, tenant: &'a TenantId, record: &'a Record<'a>, sent: &'a [u8]) -> Self {
         let mut attributes = Attributes { room: 2 * sent.len() + ATTRIBUTE_BYTES_ALLOWANCE, texts: Vec::new(), numbers: Vec::new() };
         if let Some(raw) = record.attributes {
-            match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()) {
-                Ok(fields) => fields.iter().for_each(|(name, value)| attributes.add_raw(name, value)),
-                Err(_) => attributes.add_raw("attributes", raw),
+            match serde_json::from_str(raw.get()) {
+                Ok(Value::Object(fields)) => fields.iter().for_each(|(name, value)| attributes.add(name, value)),
+                Ok(other) => attributes.add("attributes", &other),
+                // Some value in it is the one that cannot be held: field by field the others can.
+                Err(_) => {
+                    let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+                    fields.iter().for_each(|(name, value)| attributes.add_raw(name, value));
+                }
             }
         }
         for (name, raw) in &record.unknown {

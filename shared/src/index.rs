@@ -148,6 +148,17 @@ impl Index {
         }
     }
 
+    /// Asks for a tenant's documents in these indices; those that are gone are none. The body filters by the tenant.
+    async fn ask(&self, tenant: &TenantId, path: &str, body: &Value, timeout: Duration) -> Result<Value, Failure> {
+        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
+        self.call(Method::Post, path, &parameters, Some(body), timeout).await
+    }
+
+    /// Searches all indices for a tenant's documents, as [`Index::ask`].
+    async fn ask_everywhere(&self, tenant: &TenantId, body: &Value) -> Result<Value, Failure> {
+        self.ask(tenant, &format!("{}-*/_search", self.settings.prefix), body, QUERY_TIMEOUT).await
+    }
+
     async fn call(&self, method: Method, path: &str, parameters: &[(&str, &str)], body: Option<&Value>, timeout: Duration) -> Result<Value, Failure> {
         let body = body.map(|body| Bytes::from(body.to_string()));
         self.send(method, path, HeaderMap::new(), parameters, body, timeout).await

@@ -45,13 +45,19 @@ pub(crate) fn moment(text: &str, now: UnixMs) -> Result<UnixMs, String> {
     }
 }
 
+/// The digits of a span of time such as `15m`, and what its unit (s, m, h, d, w) is in milliseconds.
+#[must_use]
+pub fn number_and_unit(span: &str) -> Option<(&str, i64)> {
+    let (number, unit) = UNITS.iter().find_map(|(letter, ms)| Some((span.strip_suffix(*letter)?, *ms)))?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some((number, unit))
+}
+
 fn relative(offset: &str, now: UnixMs) -> Result<UnixMs, String> {
     if offset.is_empty() {
         return Ok(now);
     }
-    let number_and_unit = offset.strip_prefix('-').and_then(|rest| UNITS.iter().find_map(|(letter, ms)| Some((rest.strip_suffix(*letter)?, ms))));
-    let (number, unit) = number_and_unit.filter(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).ok_or(NO_MOMENT)?;
-    let at = number.parse::<i64>().ok().and_then(|number| now.checked_sub(number.checked_mul(*unit)?));
+    let (number, unit) = offset.strip_prefix('-').and_then(number_and_unit).ok_or(NO_MOMENT)?;
+    let at = number.parse::<i64>().ok().and_then(|number| now.checked_sub(number.checked_mul(unit)?));
     at.filter(|at| *at >= timestamp::MIN).ok_or_else(|| TimestampError::Range.to_string())
 }
 

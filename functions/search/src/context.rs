@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::error::{Error, Result};
 use shared::ids::{LogId, TenantId};
-use shared::query::{Order, Scope};
+use shared::query::Order;
 use shared::rows::{ListQuery, Row, Rows};
 use utoipa::IntoParams;
 
 use crate::honesty::Honesty;
 use crate::page::{Log, Source, cut};
-use crate::params::{Asked, ListParams};
+use crate::params::{Asked, ListParams, number};
 use crate::select::Selection;
 
 /// Lines on each side where nothing is sent, and the most.
@@ -67,10 +67,7 @@ impl ContextParams {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
     pub(crate) fn wanted(&self) -> Result<Wanted> {
-        let lines = |name: &str, sent: &Option<String>| {
-            let lines = sent.as_deref().map_or(Some(DEFAULT_LINES), |text| text.parse().ok());
-            lines.filter(|lines| *lines <= MAX_LINES).ok_or_else(|| Error::invalid(name, format!("not a number from 0 to {MAX_LINES}")))
-        };
+        let lines = |name: &str, sent: &Option<String>| number(name, sent.as_deref(), DEFAULT_LINES, 0..=MAX_LINES);
         let same_service = match self.same.as_deref() {
             None => false,
             Some("service") => true,
@@ -98,8 +95,7 @@ async fn side(rows: &Rows, tenant: &TenantId, row: &Row, services: &[String], or
     // As if it had been a page of `GET /v1/logs` that ended with the log: so the cursor behind it is one of those.
     let sort = if order == Order::Oldest { "oldest" } else { "newest" };
     let asked = Asked::list(ListParams { service: services.to_vec(), sort: Some(sort.to_owned()), ..ListParams::default() }, now_ms)?;
-    let scope: &Scope = &asked.scope;
-    let query = ListQuery { scope, ascending: order == Order::Oldest, after: Some(row.position()), limit: lines + 1 };
+    let query = ListQuery { scope: &asked.scope, ascending: order.is_ascending(), after: Some(row.position()), limit: lines + 1 };
     let found = rows.list(tenant, &query).await?.rows;
     if lines == 0 {
         let has_more = !found.is_empty();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::error::{Engine, Error, Result, chain};
 use shared::ids::TenantId;
 use shared::index::Index;
-use shared::query::{CountBy, Facet, FacetField, Query, Scope};
+use shared::query::{CountBy, Facet, FacetField, Scope};
 use shared::range::Range;
 use shared::rows::Rows;
 use shared::timestamp::UnixMs;
@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use crate::honesty::Honesty;
 use crate::page::Source;
-use crate::params::{levels, services};
+use crate::params::{levels, number, optional_query, services};
 
 /// Values of each field where nothing is sent, and the most.
 const DEFAULT_VALUES: usize = 10;
@@ -96,7 +96,7 @@ impl Asked {
     pub(crate) fn read(params: FacetParams, now_ms: u64) -> Result<Self> {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let range = Range::parse(params.from.as_deref(), params.to.as_deref(), now)?;
-        let query = params.q.as_deref().filter(|q| !q.trim().is_empty()).map(|q| Query::parse(q, now).map_err(|error| Error::invalid_query("q", error))).transpose()?;
+        let query = optional_query(params.q.as_deref(), now)?;
         let fields: Vec<FacetField> = match params.fields.as_deref() {
             None => CountBy::ALL.map(FacetField::Record).to_vec(),
             Some(names) => names.split(',').map(|name| field(name.trim())).collect::<Result<_>>()?,
@@ -104,8 +104,7 @@ impl Asked {
         if fields.len() > MAX_FIELDS {
             return Err(Error::invalid("fields", format!("at most {MAX_FIELDS} at once")));
         }
-        let limit = params.limit.as_deref().map_or(Some(DEFAULT_VALUES), |text| text.parse().ok());
-        let limit = limit.filter(|limit| (1..=MAX_VALUES).contains(limit)).ok_or_else(|| Error::invalid("limit", format!("not a number from 1 to {MAX_VALUES}")))?;
+        let limit = number("limit", params.limit.as_deref(), DEFAULT_VALUES, 1..=MAX_VALUES)?;
         let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms };
         Ok(Self { scope, fields, limit })
     }
@@ -127,7 +126,7 @@ impl Asked {
 }
 
 fn field(text: &str) -> Result<FacetField> {
-    let record = CountBy::ALL.into_iter().find(|field| field.name() == text).map(FacetField::Record);
+    let record = CountBy::parse(text).map(FacetField::Record);
     let attribute = || text.strip_prefix("attributes.").filter(|path| !path.is_empty()).map(|path| FacetField::Attribute(path.to_owned()));
     record.or_else(attribute).ok_or_else(|| Error::invalid("fields", "each is level, service, language or attributes.any.path"))
 }
@@ -150,9 +149,9 @@ pub(crate) async fn facets(rows: &Rows, index: &Index, tenant: &TenantId, asked:
             Err(error) => return Err(error),
         }
     }
-    let pending = rows.oldest_pending(tenant).await;
+    let pending = rows.oldest_pending(tenant).await.ok();
     let (found, total, complete) = index.facets(tenant, &asked.scope, &asked.fields, asked.limit).await?;
-    Ok(asked.answer(found, total, Honesty::of_index(&pending, complete, now_ms, began)))
+    Ok(asked.answer(found, total, Honesty::of_index(pending, complete, now_ms, began)))
 }
 
 /// A field that logs have.
@@ -195,7 +194,7 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
         ("span_id", "keyword"),
     ];
     let began = Instant::now();
-    let pending = rows.oldest_pending(tenant).await;
+    let pending = rows.oldest_pending(tenant).await.ok();
     let (seen, looked_at) = index.attribute_paths(tenant).await?;
     let of_a_record = OF_A_RECORD.into_iter().map(|(name, kind)| FieldSeen { name: name.to_owned(), kind, logs: None });
     let attribute = |(path, seen): (String, shared::index::SeenPath)| FieldSeen {
@@ -204,5 +203,5 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
         logs: Some(seen.logs),
     };
     let fields = of_a_record.chain(seen.into_iter().map(attribute)).collect();
-    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(&pending, true, now_ms, began) })
+    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(pending, true, now_ms, began) })
 }

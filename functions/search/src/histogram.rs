@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use shared::error::{Engine, Error, Result, chain};
 use shared::ids::TenantId;
 use shared::index::Index;
-use shared::query::{Bars, CountBy, Counted, Query, Scope};
-use shared::range::Range;
+use shared::query::{Bars, CountBy, Counted, Scope};
+use shared::range::{Range, number_and_unit};
 use shared::rows::Rows;
 use shared::timestamp::{self, UnixMs};
 use utoipa::IntoParams;
 
 use crate::honesty::Honesty;
 use crate::page::Source;
-use crate::params::{levels, services};
+use crate::params::{levels, optional_query, services};
 
 /// Most bars of an answer: more are narrower than a line on most screens.
 const MAX_BARS: i64 = 120;
@@ -99,7 +99,7 @@ impl Asked {
             Some(text) => interval(text, from, to)?,
             None => chosen(from, to),
         };
-        let query = params.q.as_deref().filter(|q| !q.trim().is_empty()).map(|q| Query::parse(q, now).map_err(|error| Error::invalid_query("q", error))).transpose()?;
+        let query = optional_query(params.q.as_deref(), now)?;
         let by = params.by.as_deref().map(split_by).transpose()?;
         let range = Range { from: Some(from), to: Some(to) };
         let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms };
@@ -108,12 +108,7 @@ impl Asked {
 }
 
 fn split_by(text: &str) -> Result<CountBy> {
-    match text {
-        "level" => Ok(CountBy::Level),
-        "service" => Ok(CountBy::Service),
-        "language" => Ok(CountBy::Language),
-        _ => Err(Error::invalid("by", "none of level, service, language")),
-    }
+    CountBy::parse(text).ok_or_else(|| Error::invalid("by", "none of level, service, language"))
 }
 
 fn bars_between(from: UnixMs, to: UnixMs, width: i64) -> i64 {
@@ -121,12 +116,7 @@ fn bars_between(from: UnixMs, to: UnixMs, width: i64) -> i64 {
 }
 
 fn interval(text: &str, from: UnixMs, to: UnixMs) -> Result<i64> {
-    let unit = |letter| [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000), ('w', 604_800_000)].into_iter().find(|(known, _)| *known == letter);
-    let width = text.chars().last().and_then(unit).and_then(|(letter, ms)| {
-        let number = text.strip_suffix(letter)?;
-        let number = number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse::<i64>().ok())??;
-        number.checked_mul(ms)
-    });
+    let width = number_and_unit(text).and_then(|(number, unit)| number.parse::<i64>().ok()?.checked_mul(unit));
     let width = width.filter(|width| *width > 0).ok_or_else(|| Error::invalid("interval", "not a number of s, m, h, d or w, such as 5m"))?;
     match bars_between(from, to, width) {
         1..=MAX_BARS => Ok(width),
@@ -152,9 +142,9 @@ pub(crate) async fn histogram(rows: &Rows, index: &Index, tenant: &TenantId, ask
             Err(error) => return Err(error),
         }
     }
-    let pending = rows.oldest_pending(tenant).await;
+    let pending = rows.oldest_pending(tenant).await.ok();
     let counted = index.histogram(tenant, &asked.scope, &asked.bars).await?;
-    let honesty = Honesty::of_index(&pending, counted.complete, now_ms, began);
+    let honesty = Honesty::of_index(pending, counted.complete, now_ms, began);
     Ok(asked.answer(counted, honesty))
 }
 

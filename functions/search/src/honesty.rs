@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use shared::error::Result;
 
 use crate::page::Source;
 
@@ -28,14 +27,10 @@ impl Honesty {
         Self { source, complete, lag_s, took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) }
     }
 
-    /// Of an answer from the index, where `pending` was asked for before it.
-    pub(crate) fn of_index(pending: &Result<Option<u64>>, complete: bool, now_ms: u64, began: Instant) -> Self {
-        let lag_s = pending.as_ref().ok().map(|since| lag_s(*since, now_ms));
-        Self::new(Source::OpenSearch, complete && matches!(pending, Ok(None)), lag_s, began)
+    /// Of an answer from the index. `pending` was asked of the rows before it: when the oldest batch was received of which the index misses
+    /// something; `None` where they did not answer.
+    pub(crate) fn of_index(pending: Option<Option<u64>>, complete: bool, now_ms: u64, began: Instant) -> Self {
+        let lag_s = pending.map(|since| since.map_or(0.0, |since| now_ms.saturating_sub(since) as f64 / 1000.0));
+        Self::new(Source::OpenSearch, complete && pending == Some(None), lag_s, began)
     }
-}
-
-/// Seconds since that moment, by the clock that logs are received by.
-pub(crate) fn lag_s(since: Option<u64>, now_ms: u64) -> f64 {
-    since.map_or(0.0, |since| now_ms.saturating_sub(since) as f64 / 1000.0)
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use shared::error::Result;
 use shared::ids::TenantId;
 use shared::index::Sort;
-use shared::query::Order;
 use shared::rows::{ListQuery, Position, Row, Rows};
 
 use crate::honesty::Honesty;
@@ -32,7 +31,7 @@ pub(crate) fn candidate<T>(row: Row, show: impl FnOnce(Row) -> T) -> ((Sort, f32
 pub(crate) fn rows_wanted(asked: &Asked) -> ListQuery<'_> {
     ListQuery {
         scope: &asked.scope,
-        ascending: asked.order == Order::Oldest,
+        ascending: asked.order.is_ascending(),
         after: asked.after.map(|((timestamp, id), _)| Position { timestamp, id: id.uuid() }),
         limit: asked.limit + 1,
     }

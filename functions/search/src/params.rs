@@ -1,5 +1,7 @@
 //! The parameters of lists and searches, and what they ask for once they are understood.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use shared::error::{Error, Result};
 use shared::index::Sort;
@@ -144,7 +146,7 @@ impl Asked {
             Some(cursor) => cursor.range,
             None => sent,
         };
-        let query = filters.query.as_deref().map(|text| Query::parse(text, now).map_err(|error| Error::invalid_query("q", error))).transpose()?;
+        let query = filters.query.as_deref().map(|text| query_of(text, now)).transpose()?;
         let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to };
         Ok(Self { filters, scope, order, after: cursor.map(|cursor| (cursor.after, cursor.score)), limit, fields })
     }
@@ -160,6 +162,7 @@ fn differs(sent: Option<UnixMs>, known: Option<UnixMs>) -> bool {
     sent.is_some() && sent != known
 }
 
+/// The parameter `service`: each name once, in order.
 pub(crate) fn services(sent: Vec<String>) -> Vec<String> {
     // NUL as in what was stored: there, too, it was replaced.
     let mut services: Vec<String> = sent.into_iter().filter(|name| !name.is_empty()).map(|name| name.replace('\0', "\u{fffd}")).collect();
@@ -168,6 +171,10 @@ pub(crate) fn services(sent: Vec<String>) -> Vec<String> {
     services
 }
 
+/// The parameter `level`: each level once, in order.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is none.
 pub(crate) fn levels(sent: &[String]) -> Result<Vec<Level>> {
     let unknown =
         |text: &str| Error::invalid("level", format!("`{}` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms", first_chars(text, SHOWN)));
@@ -179,8 +186,29 @@ pub(crate) fn levels(sent: &[String]) -> Result<Vec<Level>> {
 }
 
 fn limit(sent: Option<&str>) -> Result<usize> {
-    let limit = sent.map_or(Some(DEFAULT_LIMIT), |text| text.parse().ok());
-    limit.filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| Error::invalid("limit", format!("not a number from 1 to {MAX_LIMIT}")))
+    number("limit", sent, DEFAULT_LIMIT, 1..=MAX_LIMIT)
+}
+
+/// A number within bounds, or what stands for none.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the parameter.
+pub(crate) fn number(name: &str, sent: Option<&str>, default: usize, bounds: RangeInclusive<usize>) -> Result<usize> {
+    let number = sent.map_or(Some(default), |text| text.parse().ok());
+    number.filter(|number| bounds.contains(number)).ok_or_else(|| Error::invalid(name, format!("not a number from {} to {}", bounds.start(), bounds.end())))
+}
+
+/// The parameter `q`.
+fn query_of(text: &str, now: UnixMs) -> Result<Query> {
+    Query::parse(text, now).map_err(|error| Error::invalid_query("q", error))
+}
+
+/// The parameter `q`, where it need not be sent: nothing but white space counts as not sent.
+///
+/// # Errors
+/// [`Error::Invalid`] with the place of what is wrong.
+pub(crate) fn optional_query(sent: Option<&str>, now: UnixMs) -> Result<Option<Query>> {
+    sent.filter(|text| !text.trim().is_empty()).map(|text| query_of(text, now)).transpose()
 }
 
 fn order(sent: Option<&str>, orders: &[Order]) -> Result<Order> {

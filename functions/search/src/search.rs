@@ -2,7 +2,8 @@
 //!
 //! A hit without a row is left out, since it was deleted or is not stored yet; the cursor goes on from the last hit all the
 //! same. Where OpenSearch does not answer, the beginnings of messages in the rows are searched instead, and the answer says
-//! so. Both go by one order and one form of cursor, so the engine may come and go between two pages.
+//! so. Both go by one order and one form of cursor, so the engine may come and go between two pages. Only relevance is the index'
+//! alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -15,7 +16,7 @@ use shared::query::Order;
 use shared::rows::{Row, Rows};
 
 use crate::highlight::{bounded, offsets};
-use crate::honesty::{Honesty, lag_s};
+use crate::honesty::Honesty;
 use crate::list::{candidate, rows_wanted};
 use crate::page::{Log, Page, Source, cut};
 use crate::params::Asked;
@@ -108,9 +109,7 @@ async fn with_rows(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked,
     };
     let page = cut(found.hits.into_iter().map(join), asked.limit, &asked.fields)?;
     let total = Total { value: found.total, relation: if found.exact { Relation::Eq } else { Relation::Gte } };
-    // Whether the index misses something is written in the rows.
-    let lag_s = pending.map(|since| lag_s(since, clock.now_ms));
-    let honesty = Honesty::new(Source::OpenSearch, found.complete && pending == Some(None), lag_s, clock.began);
+    let honesty = Honesty::of_index(pending, found.complete, clock.now_ms, clock.began);
     Ok(SearchPage { page: Page::new(asked, page, honesty), total })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::{DELETE_TIMEOUT, Index};
+use super::{DELETE_TIMEOUT, Index, saw_all};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 
@@ -75,9 +75,6 @@ impl Index {
         let path = format!("{}-*/_search", self.settings.prefix);
         let parameters = [("routing", tenant.as_str()), ("allow_no_indices", "true"), ("allow_partial_search_results", "false")];
         let answer = self.call(Method::Post, &path, &parameters, Some(query), DELETE_TIMEOUT).await?;
-        match (answer["timed_out"].as_bool(), answer["_shards"]["failed"].as_u64()) {
-            (Some(false), Some(0)) => Ok(answer),
-            _ => Err(Error::unavailable(Engine::OpenSearch, "a part of the index does not answer")),
-        }
+        if saw_all(&answer) { Ok(answer) } else { Err(Error::unavailable(Engine::OpenSearch, "a part of the index does not answer")) }
     }
 }

@@ -6,6 +6,7 @@ use crate::document;
 use crate::query::words::lowered_words;
 use crate::query::{Condition, KeywordField, Node, Optional, Pattern, Piece, TextField, entries_between, equal_number, part_of};
 use crate::record::Level;
+use crate::timestamp::UnixMs;
 
 /// A match in `message` counts this many times one in `full_log`, where hits are ordered by relevance: it is what people read first.
 const MESSAGE_BOOST: f32 = 2.0;
@@ -38,10 +39,7 @@ fn asked(condition: &Condition) -> Value {
             let names: Vec<&str> = Level::ALL.into_iter().filter(|level| (least..=most).contains(&level)).map(Level::as_str).collect();
             json!({ "terms": { "level": names } })
         }
-        Condition::Time(field, from, to) => {
-            let bounds: serde_json::Map<_, _> = [("gte", from), ("lt", to)].into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!((*at)?)))).collect();
-            json!({ "range": { field.name(): bounds } })
-        }
+        Condition::Time(field, from, to) => between(field.name(), *from, *to),
         Condition::Attribute(path, pattern) => attribute(path, pattern),
         Condition::Number(path, low, high) => {
             let (low, high) = entries_between(path, *low, *high);
@@ -56,6 +54,12 @@ fn asked(condition: &Condition) -> Value {
             any_of(document::EXISTS.iter().map(|after| json!({ "prefix": { "attributes": { "value": format!("{path}{after}") } } })).collect())
         }
     }
+}
+
+/// A time between these, the second not included; `None` stands for no bound.
+pub(super) fn between(field: &str, from: Option<UnixMs>, to: Option<UnixMs>) -> Value {
+    let bounds: serde_json::Map<_, _> = [("gte", from), ("lt", to)].into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at?)))).collect();
+    json!({ "range": { field: bounds } })
 }
 
 fn texts(field: TextField) -> &'static [(&'static str, f32)] {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::{ENGINE_TIMEOUT, Index, QUERY_TIMEOUT, saw_all};
+use super::{ENGINE_TIMEOUT, Index, saw_all};
 use crate::error::Result;
 use crate::ids::TenantId;
 use crate::query::{Bars, Counted, Counts, Facet, FacetField, Order, Scope, VALUES_OF_A_BAR};
@@ -21,8 +20,6 @@ impl Index {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn histogram(&self, tenant: &TenantId, scope: &Scope, bars: &Bars) -> Result<Counted> {
-        let path = format!("{}-*/_search", self.settings.prefix);
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let mut over_time = json!({ "date_histogram": { "field": "timestamp", "fixed_interval": format!("{}ms", bars.interval_ms), "min_doc_count": 1 } });
         if let Some(by) = bars.by {
             over_time["aggs"] = json!({ "by": { "terms": { "field": by.name(), "size": VALUES_OF_A_BAR } } });
@@ -34,20 +31,16 @@ impl Index {
             "query": scope.clause(tenant, Order::Newest),
             "aggs": { "bars": over_time },
         });
-        let answer = self.call(Method::Post, &path, &parameters, Some(&body), QUERY_TIMEOUT).await?;
+        let answer = self.ask_everywhere(tenant, &body).await?;
         let found = answer["aggregations"]["bars"]["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete: saw_all(&answer) })
     }
-}
 
-impl Index {
     /// Counts the values of some fields over a tenant's logs.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[FacetField], limit: usize) -> Result<(Vec<Facet>, u64, bool)> {
-        let path = format!("{}-*/_search", self.settings.prefix);
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let terms = |field: &FacetField| match field {
             FacetField::Record(field) => json!({ "terms": { "field": field.name(), "size": limit, "shard_size": SHARD_VALUES } }),
             FacetField::Attribute(path) => json!({ "terms": { "field": "attributes", "include": format!("{}=.*", literally(path)), "size": limit, "shard_size": SHARD_VALUES } }),
@@ -60,7 +53,7 @@ impl Index {
             "query": scope.clause(tenant, Order::Newest),
             "aggs": aggregations,
         });
-        let answer = self.call(Method::Post, &path, &parameters, Some(&body), QUERY_TIMEOUT).await?;
+        let answer = self.ask_everywhere(tenant, &body).await?;
         let facet = |(n, field): (usize, &FacetField)| {
             let found = &answer["aggregations"][n.to_string()];
             let value = |bucket: &Value| {
@@ -84,8 +77,6 @@ impl Index {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn attribute_paths(&self, tenant: &TenantId) -> Result<(BTreeMap<String, SeenPath>, u64)> {
-        let path = format!("{}-*/_search", self.settings.prefix);
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let body = json!({
             "size": LOOKED_AT,
             "_source": ["attributes", "attribute_numbers"],
@@ -93,7 +84,7 @@ impl Index {
             "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "exists": { "field": "attributes" } }] } },
             "sort": [{ "timestamp": "desc" }],
         });
-        let answer = self.call(Method::Post, &path, &parameters, Some(&body), QUERY_TIMEOUT).await?;
+        let answer = self.ask_everywhere(tenant, &body).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut seen = BTreeMap::<String, SeenPath>::new();
         for hit in hits {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::clause::clause;
-use super::{ENGINE_TIMEOUT, Index, QUERY_TIMEOUT, SMALL_TIMEOUT, index_of_batch, index_of_day, saw_all};
+use super::clause::{between, clause};
+use super::{ENGINE_TIMEOUT, Index, SMALL_TIMEOUT, index_of_batch, index_of_day, saw_all};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::query::{Order, Scope};
@@ -77,7 +76,7 @@ pub struct Summary {
 /// A page of hits.
 #[derive(Debug)]
 pub struct Found {
-    /// The hits, newest first.
+    /// The hits, in the order that was asked for.
     pub hits: Vec<Hit>,
     /// Matches counted.
     pub total: u64,
@@ -93,9 +92,7 @@ impl Index {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn search(&self, tenant: &TenantId, search: &TextSearch<'_>) -> Result<Found> {
-        let path = format!("{}-*/_search", self.settings.prefix);
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
-        let answer = self.call(Method::Post, &path, &parameters, Some(&search.body(tenant)), QUERY_TIMEOUT).await?;
+        let answer = self.ask_everywhere(tenant, &search.body(tenant)).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Found {
             hits: hits.iter().filter_map(|found| hit(found, search.order)).collect(),
@@ -110,8 +107,6 @@ impl Index {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn summaries(&self, tenant: &TenantId, ids: &[LogId]) -> Result<Vec<Summary>> {
-        let path = format!("{}-*/_search", self.settings.prefix);
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let mut all = Vec::with_capacity(ids.len());
         // A message may have a megabyte.
         for some in ids.chunks(SUMMARIES_AT_ONCE) {
@@ -120,7 +115,7 @@ impl Index {
                 "_source": ["id", "timestamp", "service", "level", "message", "language"],
                 "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": some } }] } },
             });
-            let mut answer = self.call(Method::Post, &path, &parameters, Some(&query), QUERY_TIMEOUT).await?;
+            let mut answer = self.ask_everywhere(tenant, &query).await?;
             let hits = answer["hits"]["hits"].as_array_mut().map(std::mem::take).unwrap_or_default();
             all.extend(hits.into_iter().filter_map(|mut hit| serde_json::from_value::<Summary>(hit["_source"].take()).ok()));
         }
@@ -133,9 +128,8 @@ impl Index {
     /// [`Error::Unavailable`].
     pub async fn document(&self, tenant: &TenantId, id: LogId) -> Result<Option<Value>> {
         let path = format!("{}/_search", index_of_day(&self.settings.prefix, id));
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let query = json!({ "size": 1, "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": [id] } }] } } });
-        let mut answer = self.call(Method::Post, &path, &parameters, Some(&query), SMALL_TIMEOUT).await?;
+        let mut answer = self.ask(tenant, &path, &query, SMALL_TIMEOUT).await?;
         Ok(answer.pointer_mut("/hits/hits/0/_source").map(Value::take))
     }
 
@@ -145,21 +139,18 @@ impl Index {
     /// [`Error::Unavailable`].
     pub async fn count_batch(&self, tenant: &TenantId, batch: BatchId) -> Result<u64> {
         let path = format!("{}/_count", index_of_batch(&self.settings.prefix, batch));
-        let parameters = [("routing", tenant.as_str()), ("ignore_unavailable", "true"), ("allow_no_indices", "true")];
         let query = json!({ "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "term": { "batch_id": batch } }] } } });
-        let answer = self.call(Method::Post, &path, &parameters, Some(&query), SMALL_TIMEOUT).await?;
+        let answer = self.ask(tenant, &path, &query, SMALL_TIMEOUT).await?;
         answer["count"].as_u64().ok_or_else(|| Error::unavailable(Engine::OpenSearch, "a count without a number"))
     }
 }
 
 impl Scope {
     /// The clauses that every document of the scope matches, the query's own aside.
-    pub(super) fn filter(&self, tenant: &TenantId) -> Vec<Value> {
+    fn filter(&self, tenant: &TenantId) -> Vec<Value> {
         let mut filter = vec![json!({ "term": { "tenant": tenant } }), json!({ "range": { "received_at": { "lte": self.received_up_to } } })];
         if self.range != Range::default() {
-            let bounds: serde_json::Map<_, _> =
-                [("gte", self.range.from), ("lt", self.range.to)].into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at?)))).collect();
-            filter.push(json!({ "range": { "timestamp": bounds } }));
+            filter.push(between("timestamp", self.range.from, self.range.to));
         }
         if !self.services.is_empty() {
             filter.push(json!({ "terms": { "service": self.services } }));

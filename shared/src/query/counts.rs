@@ -67,6 +67,12 @@ impl CountBy {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Level, Self::Service, Self::Language];
 
+    /// The field of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     /// The field's name.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -24,6 +24,12 @@ impl Pattern {
         pattern
     }
 
+    /// The same in ASCII lower case.
+    pub(super) fn to_ascii_lowercase(&self) -> Self {
+        let lower = |piece: &Piece| if let Piece::Text(text) = piece { Piece::Text(text.to_ascii_lowercase()) } else { piece.clone() };
+        Self(self.0.iter().map(lower).collect())
+    }
+
     pub(super) fn push_char(&mut self, c: char) {
         match self.0.last_mut() {
             Some(Piece::Text(text)) => text.push(c),

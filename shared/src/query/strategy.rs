@@ -27,10 +27,11 @@ fn conditions() -> impl Strategy<Value = Condition> {
     let time = prop::sample::select(TimeField::NAMED.map(|(_, field)| field).to_vec());
     let level = || 0..Level::ALL.len();
     let moment = || prop::option::of(timestamp::MIN..=timestamp::MAX);
+    // Without a field, a question mark at the end of a word is text.
     prop_oneof![
         4 => (text(), "[^\0]{0,3}[a-z0-9A-Zéß日]{1,6}[^\0]{0,6}").prop_map(|(field, text)| Condition::Words(field, text)),
-        1 => (text(), "[a-z日\u{301}]{2}[a-z]{0,3}", any::<bool>()).prop_map(|(field, text, first)| Condition::Wild(field, with_star(&text, first))),
-        2 => (keyword, values()).prop_map(|(field, value)| Condition::Keyword(field, if field.is_id() { lower(&value) } else { value })),
+        1 => (text(), "[a-z日\u{301}]{2}[a-z]{0,3}", any::<bool>()).prop_map(|(field, text, first)| Condition::Wild(field, wild(&text, first, Pattern::push_any))),
+        2 => (keyword, values()).prop_map(|(field, value)| Condition::Keyword(field, if field.is_id() { value.to_ascii_lowercase() } else { value })),
         1 => (level(), level()).prop_map(|(a, b)| Condition::Level(Level::ALL[a.min(b)], Level::ALL[a.max(b)])),
         1 => (time, moment(), moment()).prop_filter_map("in order", |(field, from, to)| {
             (!matches!((from, to), (Some(from), Some(to)) if from >= to)).then_some(Condition::Time(field, from, to))
@@ -54,43 +55,18 @@ fn bounds() -> impl Strategy<Value = Bound> {
 }
 
 fn values() -> impl Strategy<Value = Pattern> {
-    prop_oneof!["[^\0]{0,8}".prop_map(|text| Pattern::exact(&text)), ("[^\0*?]{2,6}", any::<bool>()).prop_map(|(text, first)| starred(&text, first))]
+    prop_oneof!["[^\0]{0,8}".prop_map(|text| Pattern::exact(&text)), ("[^\0*?]{2,6}", any::<bool>()).prop_map(|(text, first)| wild(&text, first, Pattern::push_one))]
 }
 
-/// A text with a star at its beginning or its end. A `?` at the end of a word without a field is text.
-fn with_star(text: &str, first: bool) -> Pattern {
+/// A text with a star at its beginning, or what `push` adds at its end.
+fn wild(text: &str, first: bool, push: fn(&mut Pattern)) -> Pattern {
     let mut pattern = Pattern::default();
     if first {
         pattern.push_any();
     }
     text.chars().for_each(|c| pattern.push_char(c));
     if !first {
-        pattern.push_any();
+        push(&mut pattern);
     }
     pattern
-}
-
-/// A text with a star at its beginning or a question mark at its end.
-fn starred(text: &str, first: bool) -> Pattern {
-    let mut pattern = Pattern::default();
-    if first {
-        pattern.push_any();
-    }
-    text.chars().for_each(|c| pattern.push_char(c));
-    if !first {
-        pattern.push_one();
-    }
-    pattern
-}
-
-fn lower(pattern: &Pattern) -> Pattern {
-    let mut lower = Pattern::default();
-    for piece in pattern.pieces() {
-        match piece {
-            super::Piece::Any => lower.push_any(),
-            super::Piece::One => lower.push_one(),
-            super::Piece::Text(text) => text.to_ascii_lowercase().chars().for_each(|c| lower.push_char(c)),
-        }
-    }
-    lower
 }

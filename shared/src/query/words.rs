@@ -84,12 +84,10 @@ pub fn lowered(word: &str) -> String {
 /// The parts of a word that is written in several, each in lower case; `None` for a word of one part.
 #[must_use]
 pub fn parts(word: &str) -> Option<Vec<String>> {
-    // Most words are of one part: that is told first, by bytes.
-    let bytes = word.as_bytes();
-    let is_mixed = bytes.len() <= MAX_PARTED_BYTES && bytes.iter().skip(1).any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase);
-    if !is_mixed {
+    if !may_have_parts(word) {
         return None;
     }
+    let bytes = word.as_bytes();
     let mut starts = vec![0];
     for at in 1..bytes.len() {
         let begins_after_lower = bytes[at].is_ascii_uppercase() && !bytes[at - 1].is_ascii_uppercase();
@@ -105,13 +103,19 @@ pub fn parts(word: &str) -> Option<Vec<String>> {
     Some(starts.iter().zip(ends).map(|(start, end)| lowered(&word[*start..end])).collect())
 }
 
+/// Whether a word may be written in several parts. Most are not, which is told by their bytes.
+fn may_have_parts(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    bytes.len() <= MAX_PARTED_BYTES && bytes.iter().skip(1).any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase)
+}
+
 /// What the index holds of the parts of a log's words: from each part to the end of its word, each part followed by `_`. So a run
 /// of parts is found by its beginning, and `pointer_` finds no `pointers_`.
 #[must_use]
 pub fn runs<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     // A stack trace has the same names again and again.
     let mut seen = HashSet::new();
-    let fresh = texts.into_iter().flat_map(words).filter(|word| seen.insert(word.text));
+    let fresh = texts.into_iter().flat_map(words).filter(|word| may_have_parts(word.text) && seen.insert(word.text));
     let parted = fresh.filter_map(|word| parts(word.text)).take(MAX_PARTED_WORDS);
     let mut runs: Vec<String> = parted.flat_map(|parts| (0..parts.len()).map(move |first| run(&parts[first..]))).collect();
     runs.sort_unstable();

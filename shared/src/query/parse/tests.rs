@@ -1,6 +1,6 @@
 use super::*;
 use crate::query::strategy::queries;
-use crate::query::{Place, Query};
+use crate::query::{MAX_WILDCARDS, MAX_WORDS, Place, Query};
 use proptest::prelude::*;
 
 const NOW: UnixMs = 1_760_099_196_000;

@@ -1,7 +1,7 @@
 //! What stands behind a field: a value, values in parentheses, a range, or what a comparison is with.
 
 use super::super::matches::as_number;
-use super::super::{Bound, Condition, KeywordField, Node, Optional, Pattern, Piece, TextField, TimeField};
+use super::super::{Bound, Condition, KeywordField, Node, Optional, Pattern, TextField, TimeField};
 use super::{Comparison, Field, Parsed, Parser, Typed};
 use crate::range::moment;
 use crate::record::Level;
@@ -61,7 +61,7 @@ impl Parser<'_> {
             },
             Field::Keyword(field) => {
                 let pattern = self.pattern(&text, typed.as_deref(), start)?;
-                let pattern = if field.is_id() { lowered(&pattern) } else { pattern };
+                let pattern = if field.is_id() { pattern.to_ascii_lowercase() } else { pattern };
                 self.condition(Condition::Keyword(*field, pattern), start).map(Some)
             }
             Field::Attribute(path) => {
@@ -122,7 +122,7 @@ impl Parser<'_> {
             _ => return Err(self.error_here("this range is not closed", "`]`, or `}` to leave the upper value out")),
         }
         self.at += 1;
-        if self.peek().is_some_and(|next| !(next.is_whitespace() || next == ')' && self.open > 0)) {
+        if !self.is_end(self.peek()) {
             return Err(self.error_here("something is joined to this range", "a space"));
         }
         self.between(field, low, high, start)
@@ -171,19 +171,13 @@ impl Parser<'_> {
 }
 
 fn levels(low: Edge, high: Edge) -> Option<Condition> {
-    let in_range = |level: &Level| {
-        let above = low.is_none_or(|(low, included)| if included { Ordered::Level(*level).level() >= low.level() } else { Ordered::Level(*level).level() > low.level() });
-        above && high.is_none_or(|(high, included)| if included { Some(*level) <= high.level() } else { Some(*level) < high.level() })
-    };
-    let mut levels = Level::ALL.into_iter().filter(in_range);
+    let level = |edge: Edge| if let Some((Ordered::Level(level), included)) = edge { Some((level, included)) } else { None };
+    let (low, high) = (level(low), level(high));
+    let is_above = |level: Level| low.is_none_or(|(low, included)| level > low || (included && level == low));
+    let is_below = |level: Level| high.is_none_or(|(high, included)| level < high || (included && level == high));
+    let mut levels = Level::ALL.into_iter().filter(|level| is_above(*level) && is_below(*level));
     let least = levels.next()?;
     Some(Condition::Level(least, levels.next_back().unwrap_or(least)))
-}
-
-impl Ordered {
-    fn level(self) -> Option<Level> {
-        if let Self::Level(level) = self { Some(level) } else { None }
-    }
 }
 
 fn times(field: TimeField, low: Edge, high: Edge) -> Option<Condition> {
@@ -220,16 +214,4 @@ fn exists(field: &Field) -> Condition {
         Field::Attribute(path) => Condition::Exists(Optional::Attribute(path.clone())),
         _ => Condition::Level(Level::Trace, Level::Fatal),
     }
-}
-
-fn lowered(pattern: &Pattern) -> Pattern {
-    let mut lower = Pattern::default();
-    for piece in pattern.pieces() {
-        match piece {
-            Piece::Any => lower.push_any(),
-            Piece::One => lower.push_one(),
-            Piece::Text(text) => text.to_ascii_lowercase().chars().for_each(|c| lower.push_char(c)),
-        }
-    }
-    lower
 }
