@@ -7,6 +7,7 @@ mod end_to_end;
 mod flood;
 mod outage;
 mod pace;
+mod reading;
 mod server;
 mod verify;
 
@@ -39,6 +40,10 @@ enum Case {
     Outage(outage::Outage),
     /// Fifty tenants, one of which sends a hundred times what all others send: how long the others wait.
     Flood(flood::Flood),
+    /// Two thousand logs a second for a minute, three tails, and OpenSearch restarted in between: each log once, or a gap that is told.
+    Tail(reading::Tailing),
+    /// A hundred thousand logs page by page, by list and by search, while others come in: each once.
+    Paging(reading::Paging),
 }
 
 #[tokio::main]
@@ -50,5 +55,7 @@ async fn main() -> anyhow::Result<()> {
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
         Case::Outage(outage) => outage::run(&env, &events, outage).await,
         Case::Flood(flood) => flood::run(&env, &events, flood).await,
+        Case::Tail(tailing) => reading::tail(&env, &events, tailing).await,
+        Case::Paging(paging) => reading::paging(&env, &events, paging).await,
     }
 }

@@ -4,6 +4,8 @@
 mod fault;
 mod progress;
 
+pub(crate) use self::fault::restart_opensearch;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};

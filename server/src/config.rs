@@ -20,6 +20,8 @@ pub struct Settings {
     pub index: OpenSearchSettings,
     /// Raw.
     pub archive: ArchiveSettings,
+    /// How much of one tenant is searched for at once.
+    pub limits: search::config::Limits,
     /// The operator's token.
     pub operator: Option<Secret>,
 }
@@ -36,6 +38,7 @@ impl Settings {
             logs: PostgresSettings::logs_from_env(env)?,
             index: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
+            limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
         })
     }

@@ -45,6 +45,8 @@ pub struct Doors {
     pub bell: Bell,
     /// Checks keys.
     pub auth: Authenticator,
+    /// Counts what readers ask at once.
+    pub concurrency: search::Concurrency,
     linger: Duration,
 }
 
@@ -70,6 +72,7 @@ impl Doors {
             index: Index::open(&settings.index, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             bell: Bell::in_process(),
+            concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
         })
     }
@@ -100,7 +103,15 @@ impl Doors {
     /// What search needs.
     #[must_use]
     pub fn search(&self) -> search::App {
-        search::App { rows: self.rows.clone(), index: self.index.clone(), archive: self.archive.clone(), queue: self.queue.clone(), auth: self.auth.clone() }
+        search::App {
+            rows: self.rows.clone(),
+            index: self.index.clone(),
+            archive: self.archive.clone(),
+            queue: self.queue.clone(),
+            auth: self.auth.clone(),
+            concurrency: self.concurrency.clone(),
+            host: search::Host::Streams,
+        }
     }
 
     /// What tenants needs.

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod dead_letters;
 pub mod demo;
 pub mod documents;
+pub mod export;
 pub mod queue;
 pub mod rebuild;
 

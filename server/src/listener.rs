@@ -2,8 +2,10 @@
 //!
 //! A client may dawdle, fall silent, or open thousands of connections. So each connection has a seat; when all are taken, the one
 //! that has been quiet the longest makes room for the next, and one that is quiet for too long goes by itself. Quiet is who has no
-//! request at work: idle between two requests, still at the head of one, or slow to read an answer.
+//! request at work: idle between two requests, still at the head of one, or slow to read an answer. An answer that goes on for long
+//! breaks off when the server stops.
 
+mod pieces;
 mod seats;
 
 use std::sync::Arc;
@@ -71,11 +73,12 @@ async fn next(listener: &TcpListener, seats: &Seats) -> TcpStream {
 async fn attend(stream: TcpStream, router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
     // Answers are small and written whole: to wait for more would only delay them.
     let _ = stream.set_nodelay(true);
+    let stopped = stop.clone();
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let at_work = seat.begin();
+        let (at_work, worker, stop) = (seat.begin(), seat.worker(), stopped.clone());
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
-            let answer = answer.await;
+            let answer = answer.await.map(|answer| answer.map(|body| pieces::attended(body, worker, stop)));
             drop(at_work);
             answer
         }

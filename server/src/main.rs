@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, queue, rebuild};
+use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, queue, rebuild};
 use shared::settings::Env;
 
 /// Memory that was freed is given back. glibc keeps some for each thread: at 10,000 logs/s with OpenSearch away for 20 s its peak was
@@ -36,6 +36,8 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// Reckon what a hub of some size costs on AWS, with the arithmetic, beside what hosted services ask.
     Cost(cost::Arguments),
+    /// Export a tenant's logs into a file, or print them; an export that broke off goes on where it was.
+    Export(export::Arguments),
     /// Feed functions from SQS as AWS does, on a machine with LocalStack and `cargo lambda watch`.
     Bridge(bridge::Arguments),
     /// Make a demo tenant on a running server, send it the sample, and show what comes back.
@@ -72,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(arguments) => return Ok(audit::run(&arguments, &env).await),
         Command::Rebuild(arguments) => return Ok(rebuild::run(&arguments, &env).await),
+        Command::Export(arguments) => return export::run(&arguments).await,
         Command::Serve => serve(&env).await,
         Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
         Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,

@@ -78,9 +78,8 @@ impl Authenticator {
         }
     }
 
-    async fn grant(&self, headers: &HeaderMap) -> Result<Arc<Grant>> {
-        let key = presented(headers).and_then(|text| ApiKey::parse(text).ok()).ok_or(Error::Unauthenticated)?;
-        let hash = key.hash();
+    /// The grant of a key that is live.
+    async fn grant(&self, hash: KeyHash) -> Result<Arc<Grant>> {
         let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(share)?;
         grant.filter(|grant| grant.is_live(timestamp::from_datetime(OffsetDateTime::now_utc()))).ok_or(Error::Unauthenticated)
     }
@@ -157,7 +156,30 @@ pub struct Caller<P> {
     pub tenant: TenantId,
     /// The key and what it allows.
     pub grant: Arc<Grant>,
+    hash: KeyHash,
     permission: PhantomData<P>,
+}
+
+impl<P: Permission> Caller<P> {
+    async fn of_key(auth: &Authenticator, hash: KeyHash) -> Result<Self> {
+        let grant = auth.grant(hash).await?;
+        if !P::ANY_OF.iter().any(|scope| grant.scopes.contains(scope)) {
+            let names: Vec<_> = P::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+            return Err(Error::Forbidden { code: "missing_scope", detail: format!("this key lacks the scope {}", names.join(" or ")) });
+        }
+        if P::WRITES && grant.suspended {
+            return Err(Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() });
+        }
+        Ok(Self { tenant: grant.tenant.clone(), grant, hash, permission: PhantomData })
+    }
+
+    /// Looks the key up once more, for an answer that goes on for long.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] or [`Error::Forbidden`] where it no longer opens this; [`Error::Unavailable`] where that cannot be told.
+    pub async fn still_may(&self, auth: &Authenticator) -> Result<()> {
+        Self::of_key(auth, self.hash).await.map(drop)
+    }
 }
 
 impl<S, P> FromRequestParts<S> for Caller<P>
@@ -169,16 +191,10 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let grant = Authenticator::from_ref(state).grant(&parts.headers).await?;
-        if !P::ANY_OF.iter().any(|scope| grant.scopes.contains(scope)) {
-            let names: Vec<_> = P::ANY_OF.iter().map(|scope| scope.as_str()).collect();
-            return Err(Error::Forbidden { code: "missing_scope", detail: format!("this key lacks the scope {}", names.join(" or ")) });
-        }
-        if P::WRITES && grant.suspended {
-            return Err(Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() });
-        }
-        tracing::Span::current().record("tenant", grant.tenant.as_str());
-        Ok(Self { tenant: grant.tenant.clone(), grant, permission: PhantomData })
+        let key = presented(&parts.headers).and_then(|text| ApiKey::parse(text).ok()).ok_or(Error::Unauthenticated)?;
+        let caller = Self::of_key(&Authenticator::from_ref(state), key.hash()).await?;
+        tracing::Span::current().record("tenant", caller.tenant.as_str());
+        Ok(caller)
     }
 }
 

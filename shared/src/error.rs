@@ -80,6 +80,16 @@ pub enum Error {
         /// When to come again.
         retry_after: Duration,
     },
+    /// The caller is over what it may have at once. Worth a retry after that time.
+    #[error("{detail}")]
+    OverLimit {
+        /// A stable word, such as `too_many_queries`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// No key, or one that is not known, has expired or was revoked.
     #[error("no valid API key was given")]
     Unauthenticated,
@@ -178,7 +188,7 @@ impl Error {
     /// Whether the same call may succeed later with nobody's help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::TooSlow)
+        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::OverLimit { .. } | Self::TooSlow)
     }
 }
 

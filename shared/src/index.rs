@@ -77,6 +77,12 @@ impl Index {
         Ok(Self { transport, settings: settings.clone(), known: Arc::default() })
     }
 
+    /// How often what was written becomes searchable.
+    #[must_use]
+    pub fn refresh_interval(&self) -> Duration {
+        self.settings.refresh
+    }
+
     /// Asks whether OpenSearch answers, and has a cluster manager.
     ///
     /// # Errors
@@ -154,9 +160,19 @@ impl Index {
         self.call(Method::Post, path, &parameters, Some(body), timeout).await
     }
 
-    /// Searches all indices for a tenant's documents, as [`Index::ask`].
-    async fn ask_everywhere(&self, tenant: &TenantId, body: &Value) -> Result<Value, Failure> {
-        self.ask(tenant, &format!("{}-*/_search", self.settings.prefix), body, QUERY_TIMEOUT).await
+    /// Searches all indices for a tenant's documents. Those that cannot be searched are left out, and the answer says so.
+    async fn ask_everywhere(&self, tenant: &TenantId, body: &Value) -> Result<Answered, Failure> {
+        let path = format!("{}-*/_search", self.settings.prefix);
+        // Closed ones are asked, too: OpenSearch leaves them out of a wildcard in silence, and refuses where it is told not to.
+        let parameters = [("routing", tenant.as_str()), ("expand_wildcards", "open,closed"), ("allow_no_indices", "true")];
+        match self.call(Method::Post, &path, &parameters, Some(body), QUERY_TIMEOUT).await {
+            Ok(answer) => Ok(Answered { complete: saw_all(&answer), answer }),
+            Err(Failure::Said { kind, .. }) if ["index_closed_exception", "index_not_found_exception"].contains(&kind.as_str()) => {
+                let answer = self.ask(tenant, &path, body, QUERY_TIMEOUT).await?;
+                Ok(Answered { answer, complete: false })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn call(&self, method: Method, path: &str, parameters: &[(&str, &str)], body: Option<&Value>, timeout: Duration) -> Result<Value, Failure> {
@@ -184,6 +200,14 @@ impl Index {
         let text = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         Err(Failure::Said { status, kind: text("/error/type"), reason: text("/error/reason") })
     }
+}
+
+/// What a search of all indices said.
+#[derive(Debug)]
+struct Answered {
+    answer: Value,
+    /// Whether every index, and every shard of it, was looked at in time.
+    complete: bool,
 }
 
 /// Why a call failed: no answer, or an answer that says so. What this crate asks is well-formed, so both are weather.

@@ -81,6 +81,7 @@ impl From<Error> for Pending {
         let (status, code, detail, errors, retry_after) = match error {
             Error::Unavailable { engine, .. } => (StatusCode::SERVICE_UNAVAILABLE, unavailable(engine), said, Vec::new(), Some(RETRY_AFTER_WEATHER)),
             Error::Busy { code, retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
+            Error::OverLimit { code, retry_after, .. } => (StatusCode::TOO_MANY_REQUESTS, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
             Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", said, Vec::new(), None),
             Error::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code, said, Vec::new(), None),
             Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", said, Vec::new(), None),

@@ -61,6 +61,12 @@ impl Query {
         &self.root
     }
 
+    /// Whether a row tells all that the query asks for. Texts do not: rows have beginnings of messages.
+    #[must_use]
+    pub fn is_told_by_rows(&self) -> bool {
+        told_by_rows(&self.root)
+    }
+
     /// A field that the rows do not have and the query asks for, if any.
     #[must_use]
     pub fn field_beyond_rows(&self) -> Option<String> {
@@ -197,6 +203,15 @@ impl TimeField {
 
 fn name_in<T: PartialEq + Copy>(named: &[(&'static str, T)], field: T) -> &'static str {
     named.iter().find(|(_, one)| *one == field).map_or("", |(name, _)| name)
+}
+
+fn told_by_rows(node: &Node) -> bool {
+    match node {
+        Node::And(all) | Node::Or(all) => all.iter().all(told_by_rows),
+        Node::Not(inner) => told_by_rows(inner),
+        Node::Is(Condition::Words(..) | Condition::Wild(..)) => false,
+        Node::Is(_) => beyond_rows(node).is_none(),
+    }
 }
 
 fn beyond_rows(node: &Node) -> Option<String> {

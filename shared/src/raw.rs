@@ -188,6 +188,13 @@ pub fn read_frame(frame: &[u8]) -> Result<Vec<u8>> {
     Ok(text)
 }
 
+/// The id of a line, told by its beginning alone.
+#[must_use]
+pub fn id_of_line(line: &[u8]) -> Option<LogId> {
+    let text = line.strip_prefix(br#"{"id":""#)?.get(..uuid::fmt::Hyphenated::LENGTH)?;
+    LogId::parse(std::str::from_utf8(text).ok()?).ok()
+}
+
 /// The record with this id, as sent, from the text of a frame.
 #[must_use]
 pub fn find_record(text: &[u8], id: LogId) -> Option<&RawValue> {

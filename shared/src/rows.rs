@@ -16,6 +16,7 @@ mod redrive;
 mod refused;
 mod schema;
 mod store;
+mod whole;
 
 pub use audit::{LetterMark, RowPlace};
 pub use dead_letters::{Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, LetterFilter, Reach, WholeLetter};
@@ -26,6 +27,7 @@ pub use redrive::{LetterKind, Restored};
 pub use refused::RefusedRow;
 pub use schema::SchemaState;
 pub use store::{IndexState, NewRow, StoreBatch};
+pub use whole::Skipped;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

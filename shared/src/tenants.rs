@@ -1,8 +1,10 @@
 //! The control database: every statement on tenants and their API keys.
 
 mod keys;
+mod saved_searches;
 
 pub use keys::{ApiKeyRow, NewKey};
+pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
 
 use std::time::Duration;
 
@@ -248,12 +250,15 @@ impl Registry {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn finish_removal(&self, id: &TenantId) -> Result<()> {
+        let fail = failed(Engine::Control, "deleting a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        sqlx::query("delete from saved_searches where tenant_id = $1").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
         sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'")
             .bind(id.as_str())
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await
-            .map_err(failed(Engine::Control, "deleting a tenant"))
-            .map(drop)
+            .map_err(&fail)?;
+        tx.commit().await.map_err(&fail)
     }
 }
 

@@ -55,7 +55,7 @@ impl Answer {
         let id = self.header("x-request-id");
         assert!(id.is_some_and(|id| !id.is_empty()) && problem["request_id"].as_str() == id, "request_id of {self:?}");
         let come_again = self.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
-        assert_eq!(come_again.is_some_and(|seconds| seconds > 0), status == 503, "Retry-After of {self:?}");
+        assert_eq!(come_again.is_some_and(|seconds| seconds > 0), matches!(status, 429 | 503), "Retry-After of {self:?}");
         problem
     }
 

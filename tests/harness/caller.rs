@@ -7,7 +7,7 @@ use reqwest::{Body, Method, Url};
 use serde_json::{Value, json};
 
 use super::world::http_client;
-use super::{Answer, Encoding, Running, SOON, Seen, eventually};
+use super::{Answer, Encoding, Events, Running, SOON, Seen, eventually};
 
 /// Who calls, and where.
 #[derive(Debug, Clone)]
@@ -160,6 +160,20 @@ impl Caller {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, &[], Sending::default()).await
+    }
+
+    /// Follows logs, from where an event was.
+    pub(crate) async fn follow(&self, parameters: &[(&str, &str)], last_event: Option<&str>) -> Events {
+        let mut url = Url::parse(&self.url).and_then(|base| base.join("/v1/tail")).expect("a URL");
+        url.query_pairs_mut().extend_pairs(parameters);
+        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let mut request = http.get(url).header("accept", "text/event-stream");
+        for (name, value) in self.credential.iter().map(|(name, value)| (*name, value.as_str())).chain(last_event.map(|id| ("last-event-id", id))) {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().ok()), (200, Some("text/event-stream")));
+        Events::new(answer)
     }
 
     /// `POST /v1/logs`.

@@ -97,20 +97,24 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 18] = [
+    const ROUTES: [(&str, &[&str]); 22] = [
         ("/logs", &["post"]),
         ("/v1/batches/{batch_id}", &["get"]),
         ("/v1/dead-letters", &["get"]),
         ("/v1/dead-letters/redrive", &["post"]),
         ("/v1/dead-letters/{id}", &["delete", "get"]),
         ("/v1/dead-letters/{id}/redrive", &["post"]),
+        ("/v1/export", &["get"]),
         ("/v1/facets", &["get"]),
         ("/v1/fields", &["get"]),
         ("/v1/histogram", &["get"]),
         ("/v1/logs", &["get", "post"]),
         ("/v1/logs/{id}", &["get"]),
         ("/v1/logs/{id}/context", &["get"]),
+        ("/v1/saved-searches", &["get", "post"]),
+        ("/v1/saved-searches/{id}", &["delete", "get", "patch"]),
         ("/v1/search", &["get"]),
+        ("/v1/tail", &["get"]),
         ("/v1/tenants", &["get", "post"]),
         ("/v1/tenants/{id}", &["delete", "get", "patch"]),
         ("/v1/tenants/{id}/keys", &["get", "post"]),

@@ -49,6 +49,16 @@ pub(crate) async fn befall(engine: Engine, at: Instant, away_for: Duration) -> a
     Ok(Away { from, until: Instant::now() })
 }
 
+/// Stops OpenSearch at that moment, and starts it again. Answers how long it was away.
+pub(crate) async fn restart_opensearch(at: Instant) -> anyhow::Result<Duration> {
+    tokio::time::sleep_until(at.into()).await;
+    let from = Instant::now();
+    for step in ["stop", "start"] {
+        run(engines().args([step, &Engine::Opensearch.to_string()])).await?;
+    }
+    Ok(from.elapsed())
+}
+
 fn engines() -> Command {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/engines"))
 }

@@ -1,5 +1,7 @@
 //! What search is told at start.
 
+use std::num::NonZeroUsize;
+
 use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
 
 /// Settings of search: all stores, to read from.
@@ -15,6 +17,27 @@ pub struct Settings {
     pub opensearch: OpenSearchSettings,
     /// Raw.
     pub archive: ArchiveSettings,
+    /// How much of one tenant is worked on at once.
+    pub limits: Limits,
+}
+
+/// How much of one tenant a process works on at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Lists, searches and counts.
+    pub queries: usize,
+    /// Tails and exports.
+    pub streams: usize,
+}
+
+impl Limits {
+    /// `LOGGERHUB_QUERIES_PER_TENANT`, `LOGGERHUB_STREAMS_PER_TENANT`.
+    ///
+    /// # Errors
+    /// [`SettingError`].
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        Ok(Self { queries: env.parsed::<NonZeroUsize>("LOGGERHUB_QUERIES_PER_TENANT")?.get(), streams: env.parsed::<NonZeroUsize>("LOGGERHUB_STREAMS_PER_TENANT")?.get() })
+    }
 }
 
 impl Settings {
@@ -27,6 +50,7 @@ impl Settings {
             logs: PostgresSettings::logs_from_env(env)?,
             opensearch: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
+            limits: Limits::from_env(env)?,
         })
     }
 }

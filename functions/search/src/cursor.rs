@@ -22,7 +22,7 @@ const VERSION: u8 = 2;
 const BODY: usize = 1 + 8 + 8 + 8 + 8 + 16 + 4;
 /// Enough that no accident gets past it.
 const TAG: usize = 8;
-/// An open side of a range.
+/// An open side of a range, and where nothing was before.
 const OPEN: UnixMs = UnixMs::MIN;
 /// Ids have 48 bits for the time (RFC 9562, 5.7).
 const MAX_RECEIVED: u64 = (1 << 48) - 1;
@@ -34,8 +34,8 @@ pub(crate) struct Cursor {
     pub(crate) received_up_to: u64,
     /// The range of the first page, made absolute.
     pub(crate) range: Range,
-    /// The last log of the page before, or the last hit.
-    pub(crate) after: Sort,
+    /// The last log of the page before, or the last hit; `None` before the first page.
+    pub(crate) after: Option<Sort>,
     /// Its score, where hits are ordered by it; else zero.
     pub(crate) score: f32,
 }
@@ -46,10 +46,10 @@ impl Cursor {
         let mut bytes = Vec::with_capacity(BODY);
         bytes.push(VERSION);
         bytes.extend(self.received_up_to.to_be_bytes());
-        for at in [self.range.from.unwrap_or(OPEN), self.range.to.unwrap_or(OPEN), self.after.0] {
-            bytes.extend(at.to_be_bytes());
+        for at in [self.range.from, self.range.to, self.after.map(|(at, _)| at)] {
+            bytes.extend(at.unwrap_or(OPEN).to_be_bytes());
         }
-        bytes.extend(self.after.1.uuid().as_bytes());
+        bytes.extend(self.after.map_or_else(Uuid::nil, |(_, id)| id.uuid()).as_bytes());
         bytes.extend(self.score.to_be_bytes());
         tagged(&bytes, filters)
     }
@@ -75,7 +75,10 @@ impl Cursor {
         let received_up_to = u64::try_from(words.next()?).ok().filter(|ms| *ms <= MAX_RECEIVED)?;
         let mut side = || words.next().filter(|at| *at == OPEN || is_time(*at)).map(|at| (at != OPEN).then_some(at));
         let range = Range { from: side()?, to: side()? };
-        let after = (words.next().filter(|at| is_time(*at))?, LogId::try_from(Uuid::from_slice(id).ok()?).ok()?);
+        let after = match side()? {
+            Some(at) => Some((at, LogId::try_from(Uuid::from_slice(id).ok()?).ok()?)),
+            None => None,
+        };
         score.is_finite().then_some(Self { received_up_to, range, after, score })
     }
 }
@@ -119,8 +122,8 @@ mod tests {
 
     fn cursors() -> impl Strategy<Value = Cursor> {
         let time = || timestamp::MIN..=timestamp::MAX;
-        (0..=MAX_RECEIVED, prop::option::of(time()), prop::option::of(time()), time(), 0..=MAX_RECEIVED, any::<u16>(), 0.0..100.0_f32).prop_map(
-            |(received_up_to, from, to, at, ms, position, score)| Cursor { score, received_up_to, range: Range { from, to }, after: (at, BatchId::new(ms).log(position)) },
+        (0..=MAX_RECEIVED, prop::option::of(time()), prop::option::of(time()), time(), 0..=MAX_RECEIVED, any::<u16>(), 0.0..100.0_f32, any::<bool>()).prop_map(
+            |(received_up_to, from, to, at, ms, position, score, is_first)| Cursor { score, received_up_to, range: Range { from, to }, after: is_first.then_some((at, BatchId::new(ms).log(position))) },
         )
     }
 
@@ -165,7 +168,7 @@ mod tests {
             body[0] = VERSION;
             body.extend(tag(&body, &Filters::default()));
             if let Ok(cursor) = Cursor::decode(&URL_SAFE_NO_PAD.encode(body), &Filters::default()) {
-                prop_assert!(is_time(cursor.after.0) && cursor.received_up_to <= MAX_RECEIVED);
+                prop_assert!(cursor.after.is_none_or(|(at, _)| is_time(at)) && cursor.received_up_to <= MAX_RECEIVED);
             }
         }
     }

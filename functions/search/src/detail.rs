@@ -54,24 +54,24 @@ impl DetailParams {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Detail {
     #[serde(flatten)]
-    log: Log,
+    pub(crate) log: Log,
     /// The request that brought it.
     #[schema(value_type = uuid::Uuid)]
-    batch_id: BatchId,
+    pub(crate) batch_id: BatchId,
     /// The original text, of one line or many.
-    full_log: Option<String>,
+    pub(crate) full_log: Option<String>,
     /// W3C trace id, as sent.
-    trace_id: Option<String>,
+    pub(crate) trace_id: Option<String>,
     /// W3C span id, as sent.
-    span_id: Option<String>,
+    pub(crate) span_id: Option<String>,
     /// What was sent as `attributes`, and the fields that we know nothing of.
     #[schema(value_type = Object)]
-    attributes: BTreeMap<String, Box<RawValue>>,
+    pub(crate) attributes: BTreeMap<String, Box<RawValue>>,
     /// The record as sent.
     #[schema(value_type = Object)]
-    record: Box<RawValue>,
+    pub(crate) record: Box<RawValue>,
     /// Which store the record came from.
-    source: Source,
+    pub(crate) source: Source,
 }
 
 /// The log whose row this is.
@@ -118,7 +118,11 @@ async fn in_raw(archive: &Archive, row: &Row) -> Result<Box<RawValue>> {
 }
 
 impl Detail {
-    fn new(row: Row, sent: Box<RawValue>, source: Source) -> Result<Self> {
+    /// A log by its row and its record.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for what is no record, which none is that was stored.
+    pub(crate) fn new(row: Row, sent: Box<RawValue>, source: Source) -> Result<Self> {
         let record = Record::parse(sent.get().as_bytes()).map_err(|fault| Error::internal("reading a stored record", fault))?;
         let batch_id = row.id.batch();
         let text = |text: &Option<shared::text::Text<'_>>| text.as_deref().map(str::to_owned);
@@ -132,6 +136,20 @@ impl Detail {
             source,
             record: sent,
         })
+    }
+
+    /// A log whose record is lost, as its row tells it: the record is null.
+    pub(crate) fn without_record(row: Row) -> Self {
+        Self {
+            batch_id: row.id.batch(),
+            log: row.into(),
+            full_log: None,
+            trace_id: None,
+            span_id: None,
+            attributes: BTreeMap::new(),
+            source: Source::Postgres,
+            record: RawValue::NULL.to_owned(),
+        }
     }
 }
 

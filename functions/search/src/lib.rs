@@ -10,9 +10,11 @@ pub mod config;
 pub mod fuzz;
 
 mod batch;
+mod concurrency;
 mod context;
 mod cursor;
 mod detail;
+mod export;
 mod facets;
 mod highlight;
 mod histogram;
@@ -20,9 +22,11 @@ mod honesty;
 mod list;
 mod page;
 mod params;
+mod records;
 mod routes;
 mod search;
 mod select;
+mod tail;
 mod watermark;
 
 use std::time::Duration;
@@ -38,6 +42,7 @@ use shared::redis_link::RedisLink;
 use shared::rows::Rows;
 use shared::tenants::Registry;
 
+pub use concurrency::Concurrency;
 pub use routes::{openapi, router};
 
 /// How long Redis may take: a key is looked up in Postgres after that, and a reader is still there.
@@ -56,6 +61,19 @@ pub struct App {
     pub queue: Queue,
     /// Checks keys.
     pub auth: Authenticator,
+    /// Counts what each tenant asks at once.
+    pub concurrency: Concurrency,
+    /// What carries the answers.
+    pub host: Host,
+}
+
+/// What carries answers to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// A server: an answer may go on as long as it likes.
+    Streams,
+    /// Lambda behind a gateway: an answer is collected, and then sent whole. It ends within 29 s (API Gateway's integration timeout).
+    CollectsAnswers,
 }
 
 impl App {
@@ -80,6 +98,8 @@ impl App {
             archive: Archive::open(&settings.archive, &identity)?,
             queue,
             auth: Authenticator::new(KeyRing::new(redis), None).or_ask(Registry::open(&settings.control)?),
+            concurrency: Concurrency::new(settings.limits),
+            host: Host::CollectsAnswers,
         })
     }
 }

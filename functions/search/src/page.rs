@@ -19,7 +19,7 @@ use shared::range::Range;
 
 /// Largest answer: Lambda carries 6 MB (its synchronous response quota), of which the event around the body takes some. In that event the
 /// body is a JSON string, so each of its quotes and backslashes takes two bytes.
-const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
 /// What stands around the logs of a page: range, cursor, total. Some three hundred bytes.
 const FRAME_BYTES: usize = 4 * 1024;
 
@@ -119,19 +119,22 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// The page that was asked for.
-    pub(crate) fn new(asked: &Asked, cut: Cut, honesty: Honesty) -> Self {
+    pub(crate) fn new(asked: &Asked, cut: Cut<Place>, honesty: Honesty) -> Self {
         Self { logs: cut.logs, next_cursor: cut.next.map(|(after, score)| asked.cursor(after, score)), range: asked.scope.range, honesty, of: PhantomData }
     }
 }
 
 /// What fits into a page.
 #[derive(Debug)]
-pub(crate) struct Cut {
+pub(crate) struct Cut<P> {
     /// The logs.
     pub(crate) logs: Vec<Value>,
-    /// The page after it begins after this one, which has that score; `None` at the end.
-    pub(crate) next: Option<(Sort, f32)>,
+    /// The page after it begins after this place; `None` at the end.
+    pub(crate) next: Option<P>,
 }
+
+/// Where a page ended: a log's place, and its score.
+pub(crate) type Place = (Sort, f32);
 
 /// Cuts a page after `limit` candidates, or when it is as large as an answer may be. One candidate more than `limit` says that
 /// there is a next page. A candidate without a log counts, and is passed over. A page takes its first log whatever its size:
@@ -139,7 +142,7 @@ pub(crate) struct Cut {
 ///
 /// # Errors
 /// [`Error::Internal`] for a log that is no JSON, which none is.
-pub(crate) fn cut<T: Serialize>(candidates: impl IntoIterator<Item = ((Sort, f32), Option<T>)>, limit: usize, fields: &Selection) -> Result<Cut> {
+pub(crate) fn cut<P, T: Serialize>(candidates: impl IntoIterator<Item = (P, Option<T>)>, limit: usize, fields: &Selection) -> Result<Cut<P>> {
     let mut page = Cut { logs: Vec::new(), next: None };
     let mut room = MAX_ANSWER_BYTES - FRAME_BYTES;
     let mut last = None;
@@ -160,7 +163,12 @@ pub(crate) fn cut<T: Serialize>(candidates: impl IntoIterator<Item = ((Sort, f32
 /// Bytes that a log takes in an answer within an event, with the comma after it.
 fn size_of(log: &impl Serialize) -> Result<usize> {
     let json = serde_json::to_vec(log).map_err(|e| Error::internal("measuring an answer", e))?;
-    Ok(json.len() + json.iter().filter(|b| matches!(b, b'"' | b'\\')).count() + 1)
+    Ok(size_in_event(&json) + 1)
+}
+
+/// Bytes that a part of a body takes within an event.
+pub(crate) fn size_in_event(body: &[u8]) -> usize {
+    body.len() + body.iter().filter(|b| matches!(b, b'"' | b'\\' | b'\n' | b'\r')).count()
 }
 
 #[cfg(test)]
@@ -175,7 +183,7 @@ mod tests {
         (0_u16..).zip(sizes).map(|(n, size)| (((-i64::from(n), batch.log(n)), 0.0), size.map(|size| "x".repeat(size)))).collect()
     }
 
-    fn all_cut(candidates: impl IntoIterator<Item = ((Sort, f32), Option<String>)>, limit: usize) -> Result<Cut> {
+    fn all_cut(candidates: impl IntoIterator<Item = ((Sort, f32), Option<String>)>, limit: usize) -> Result<Cut<(Sort, f32)>> {
         cut(candidates, limit, &Selection::default())
     }
 

@@ -131,6 +131,14 @@ impl Asked {
         Self::read(params, Some(q.unwrap_or_default()), &[Order::Newest, Order::Oldest, Order::Relevance], Selection::OF_A_HIT, now_ms)
     }
 
+    /// All of a list, or of a search where there is something to look for.
+    ///
+    /// # Errors
+    /// As [`Asked::list`].
+    pub(crate) fn export(params: ListParams, query: Option<String>, now_ms: u64) -> Result<Self> {
+        Self::read(params, query.filter(|text| !text.trim().is_empty()), &[Order::Newest, Order::Oldest], Selection::OF_A_LOG, now_ms)
+    }
+
     fn read(params: ListParams, query: Option<String>, orders: &[Order], selectable: &[&'static str], now_ms: u64) -> Result<Self> {
         let order = order(params.sort.as_deref(), orders)?;
         let filters = Filters { services: services(params.service), levels: levels(&params.level)?, query, order };
@@ -148,12 +156,17 @@ impl Asked {
         };
         let query = filters.query.as_deref().map(|text| query_of(text, now)).transpose()?;
         let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to };
-        Ok(Self { filters, scope, order, after: cursor.map(|cursor| (cursor.after, cursor.score)), limit, fields })
+        Ok(Self { filters, scope, order, after: cursor.and_then(|cursor| Some((cursor.after?, cursor.score))), limit, fields })
     }
 
     /// The cursor of the page after this one.
     pub(crate) fn cursor(&self, after: Sort, score: f32) -> String {
-        Cursor { received_up_to: self.scope.received_up_to, range: self.scope.range, after, score }.encode(&self.filters)
+        Cursor { received_up_to: self.scope.received_up_to, range: self.scope.range, after: Some(after), score }.encode(&self.filters)
+    }
+
+    /// The cursor of the first page: what belongs to the list is fixed by it.
+    pub(crate) fn first_cursor(&self) -> String {
+        Cursor { received_up_to: self.scope.received_up_to, range: self.scope.range, after: None, score: 0.0 }.encode(&self.filters)
     }
 }
 

@@ -1,6 +1,8 @@
-//! The routes of search: list, search, detail, batch.
+//! The routes of search.
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use shared::auth::{Caller, Read, ReadReceipt};
 use shared::error::{Error, Result};
@@ -14,14 +16,17 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::batch::{self, BatchParams, BatchStatus};
+use crate::concurrency::{Reader, Streamer};
 use crate::context::{self, Context, ContextParams};
 use crate::detail::{self, Detail, DetailParams};
+use crate::export::{self, ExportParams};
 use crate::facets::{self, FacetParams, Facets, FieldsSeen};
 use crate::histogram::{self, Histogram, HistogramParams};
 use crate::list;
 use crate::page::{Log, Page};
 use crate::params::{Asked, ListParams, SearchParams};
 use crate::search::{self, SearchPage};
+use crate::tail::{self, TailParams, Tailed};
 use crate::watermark::{self, Watermark};
 
 /// What every route here may answer instead.
@@ -50,12 +55,13 @@ enum Refusals {
     responses(
         (status = 200, description = "A page of logs", body = Page<Log>),
         (status = 422, description = "A parameter is wrong, `errors` says which; or `invalid_cursor`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn list_logs(State(app): State<App>, caller: Caller<Read>, Params(params): Params<ListParams>) -> Result<Json<Page<Log>>> {
+async fn list_logs(State(app): State<App>, reader: Reader, Params(params): Params<ListParams>) -> Result<Json<Page<Log>>> {
     let asked = Asked::list(params, app.queue.now_ms())?;
-    list::list(&app.rows, &caller.tenant, &asked).await.map(Json)
+    list::list(&app.rows, &reader.tenant, &asked).await.map(Json)
 }
 
 /// Search logs
@@ -68,12 +74,13 @@ async fn list_logs(State(app): State<App>, caller: Caller<Read>, Params(params):
     responses(
         (status = 200, description = "A page of hits", body = SearchPage),
         (status = 422, description = "A parameter is wrong, `errors` says which; or `invalid_cursor`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn search_logs(State(app): State<App>, caller: Caller<Read>, Params(params): Params<SearchParams>) -> Result<Json<SearchPage>> {
+async fn search_logs(State(app): State<App>, reader: Reader, Params(params): Params<SearchParams>) -> Result<Json<SearchPage>> {
     let asked = Asked::search(params, app.queue.now_ms())?;
-    search::search(&app.rows, &app.index, &caller.tenant, &asked, app.queue.now_ms()).await.map(Json)
+    search::search(&app.rows, &app.index, &reader.tenant, &asked, app.queue.now_ms()).await.map(Json)
 }
 
 /// Count logs over time
@@ -84,13 +91,14 @@ async fn search_logs(State(app): State<App>, caller: Caller<Read>, Params(params
     responses(
         (status = 200, description = "Bars, the oldest first", body = Histogram),
         (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn count_logs(State(app): State<App>, caller: Caller<Read>, Params(params): Params<HistogramParams>) -> Result<Json<Histogram>> {
+async fn count_logs(State(app): State<App>, reader: Reader, Params(params): Params<HistogramParams>) -> Result<Json<Histogram>> {
     let now_ms = app.queue.now_ms();
     let asked = histogram::Asked::read(params, now_ms)?;
-    histogram::histogram(&app.rows, &app.index, &caller.tenant, &asked, now_ms).await.map(Json)
+    histogram::histogram(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await.map(Json)
 }
 
 /// Count the values of fields
@@ -101,13 +109,14 @@ async fn count_logs(State(app): State<App>, caller: Caller<Read>, Params(params)
     responses(
         (status = 200, description = "Values by field, the most frequent first", body = Facets),
         (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn count_values(State(app): State<App>, caller: Caller<Read>, Params(params): Params<FacetParams>) -> Result<Json<Facets>> {
+async fn count_values(State(app): State<App>, reader: Reader, Params(params): Params<FacetParams>) -> Result<Json<Facets>> {
     let now_ms = app.queue.now_ms();
     let asked = facets::Asked::read(params, now_ms)?;
-    facets::facets(&app.rows, &app.index, &caller.tenant, &asked, now_ms).await.map(Json)
+    facets::facets(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await.map(Json)
 }
 
 /// List fields
@@ -115,10 +124,14 @@ async fn count_values(State(app): State<App>, caller: Caller<Read>, Params(param
 /// Those of every record, and the attributes of the latest thousand logs that have any.
 #[utoipa::path(
     get, path = "/v1/fields", tag = "logs", security(("api_key" = ["logs:read"])),
-    responses((status = 200, description = "Fields and how they are compared", body = FieldsSeen), Refusals)
+    responses(
+        (status = 200, description = "Fields and how they are compared", body = FieldsSeen),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
 )]
-async fn list_fields(State(app): State<App>, caller: Caller<Read>) -> Result<Json<FieldsSeen>> {
-    facets::fields(&app.rows, &app.index, &caller.tenant, app.queue.now_ms()).await.map(Json)
+async fn list_fields(State(app): State<App>, reader: Reader) -> Result<Json<FieldsSeen>> {
+    facets::fields(&app.rows, &app.index, &reader.tenant, app.queue.now_ms()).await.map(Json)
 }
 
 /// Read what stands around a log
@@ -131,13 +144,14 @@ async fn list_fields(State(app): State<App>, caller: Caller<Read>) -> Result<Jso
         (status = 200, description = "The log and its neighbours", body = Context),
         (status = 404, description = "There is no such log, or it is not stored yet", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_queries`", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
-async fn read_context(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>, Params(params): Params<ContextParams>) -> Result<Json<Context>> {
+async fn read_context(State(app): State<App>, reader: Reader, Path(id): Path<String>, Params(params): Params<ContextParams>) -> Result<Json<Context>> {
     let wanted = params.wanted()?;
     let id = LogId::parse(&id).map_err(|_| Error::NotFound("log"))?;
-    context::around(&app.rows, &caller.tenant, id, wanted, app.queue.now_ms()).await.map(Json)
+    context::around(&app.rows, &reader.tenant, id, wanted, app.queue.now_ms()).await.map(Json)
 }
 
 /// Read the watermark
@@ -148,7 +162,56 @@ async fn read_context(State(app): State<App>, caller: Caller<Read>, Path(id): Pa
     responses((status = 200, description = "The watermark", body = Watermark), Refusals)
 )]
 async fn read_watermark(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Watermark>> {
-    watermark::watermark(&app.rows, &app.queue, &caller.tenant).await.map(Json)
+    watermark::watermark(&app.rows, &app.index, &app.queue, &caller.tenant).await.map(Json)
+}
+
+/// Follow logs
+///
+/// In the order of receipt, from now on or from where the reader was, some two seconds after they were received: nothing is left out that is
+/// not told as a gap. With `Accept: text/event-stream` as server-sent events `log`, `gap`, `heartbeat` (every ten seconds of silence) and `waiting` (for an engine),
+/// each with the place to go on from as its id; else the logs since `cursor`, as soon as there are some.
+#[utoipa::path(
+    get, path = "/v1/tail", tag = "logs", security(("api_key" = ["logs:read"])),
+    params(TailParams, ("Last-Event-ID" = Option<String>, Header, description = "The place that the last event told")),
+    responses(
+        (status = 200, description = "What came in", content((Tailed = "application/json"), (String = "text/event-stream"))),
+        (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_streams`", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
+)]
+async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMap, Params(params): Params<TailParams>) -> Result<Response> {
+    let last_event = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let asked = tail::Asked::read(params, last_event, app.queue.now_ms())?;
+    if tail::wants_events(&headers) {
+        return Ok(tail::events(&app, streamer, asked));
+    }
+    let tailed = tail::tail(&app, &streamer.caller.tenant, asked).await?;
+    Ok(Json(tailed).into_response())
+}
+
+/// Export logs
+///
+/// All that are meant, whole, by their own time. An answer that breaks off is taken up with `cursor` (from `x-export-cursor`) and `after` (the id of
+/// the last log that came whole); one with `x-export-next` goes on with that as `cursor`.
+#[utoipa::path(
+    get, path = "/v1/export", tag = "logs", security(("api_key" = ["logs:read"])), params(ExportParams),
+    responses(
+        (
+            status = 200, description = "The logs", content((String = "application/x-ndjson"), (String = "text/csv")),
+            headers(
+                ("x-export-cursor" = String, description = "Fixes which logs belong to the export"),
+                ("x-export-next" = Option<String>, description = "Cursor of the rest, where the answer ends before the export does"),
+            )
+        ),
+        (status = 422, description = "A parameter is wrong, `errors` says which; `invalid_query` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_streams`", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    )
+)]
+async fn export_logs(State(app): State<App>, streamer: Streamer, Params(params): Params<ExportParams>) -> Result<Response> {
+    let wanted = export::Wanted::read(params, app.queue.now_ms())?;
+    export::export(&app, streamer, wanted).await
 }
 
 /// Read a log
@@ -201,6 +264,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_fields))
         .routes(routes!(read_context))
         .routes(routes!(read_watermark))
+        .routes(routes!(tail_logs))
+        .routes(routes!(export_logs))
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

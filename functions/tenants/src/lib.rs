@@ -6,6 +6,8 @@
 //!
 //! Beside them the dead letters of the logs database: who may read, redrive and discard them is decided as for keys.
 //!
+//! And the searches that a tenant's people keep, for whoever may read its logs.
+//!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
 
 pub mod config;
@@ -24,6 +26,8 @@ mod paging;
 mod publish;
 mod revoke_key;
 mod routes;
+mod saved_search_routes;
+mod saved_searches;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, delete_tenant, letter_routes, revoke_key};
+use crate::{App, delete_tenant, letter_routes, revoke_key, saved_search_routes};
 
 /// Create a tenant
 ///
@@ -173,6 +173,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(post_key, get_keys))
         .routes(routes!(delete_key))
         .merge(letter_routes::routes())
+        .merge(saved_search_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

@@ -42,12 +42,16 @@ pub(super) struct Seat {
     state: Arc<State>,
 }
 
-/// A request at work. Its connection is quiet again when this is dropped.
-#[derive(Debug)]
-pub(super) struct AtWork {
+/// Who works for a connection: on the answer to a request, and on each piece of a long one.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
     seats: Arc<Seats>,
     state: Arc<State>,
 }
+
+/// Work for a connection, which is quiet again when this is dropped.
+#[derive(Debug)]
+pub(super) struct AtWork(Worker);
 
 impl Seats {
     pub(super) fn new(most: usize) -> Self {
@@ -108,8 +112,12 @@ impl Taken {
 impl Seat {
     /// Begins a request. A connection has one at a time: HTTP/1.1 answers in order.
     pub(super) fn begin(&self) -> AtWork {
-        self.state.quiet_since.store(AT_WORK, Ordering::Relaxed);
-        AtWork { seats: Arc::clone(&self.seats), state: Arc::clone(&self.state) }
+        self.worker().begin()
+    }
+
+    /// Who works for this seat.
+    pub(super) fn worker(&self) -> Worker {
+        Worker { seats: Arc::clone(&self.seats), state: Arc::clone(&self.state) }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
@@ -122,6 +130,14 @@ impl Seat {
     }
 }
 
+impl Worker {
+    /// Begins to work for the connection.
+    pub(super) fn begin(&self) -> AtWork {
+        self.state.quiet_since.store(AT_WORK, Ordering::Relaxed);
+        AtWork(self.clone())
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.seats.taken.lock().expect("no panic while held").seats.remove(&self.number);
@@ -131,8 +147,8 @@ impl Drop for Seat {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.state.quiet_since.store(self.seats.now(), Ordering::Relaxed);
-        self.seats.changed.notify_one();
+        self.0.state.quiet_since.store(self.0.seats.now(), Ordering::Relaxed);
+        self.0.seats.changed.notify_one();
     }
 }
 

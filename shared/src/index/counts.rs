@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{ENGINE_TIMEOUT, Index, saw_all};
+use super::{Answered, ENGINE_TIMEOUT, Index};
 use crate::error::Result;
 use crate::ids::TenantId;
 use crate::query::{Bars, Counted, Counts, Facet, FacetField, Order, Scope, VALUES_OF_A_BAR};
@@ -31,9 +31,9 @@ impl Index {
             "query": scope.clause(tenant, Order::Newest),
             "aggs": { "bars": over_time },
         });
-        let answer = self.ask_everywhere(tenant, &body).await?;
+        let Answered { answer, complete } = self.ask_everywhere(tenant, &body).await?;
         let found = answer["aggregations"]["bars"]["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete: saw_all(&answer) })
+        Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete })
     }
 
     /// Counts the values of some fields over a tenant's logs.
@@ -53,7 +53,7 @@ impl Index {
             "query": scope.clause(tenant, Order::Newest),
             "aggs": aggregations,
         });
-        let answer = self.ask_everywhere(tenant, &body).await?;
+        let Answered { answer, complete } = self.ask_everywhere(tenant, &body).await?;
         let facet = |(n, field): (usize, &FacetField)| {
             let found = &answer["aggregations"][n.to_string()];
             let value = |bucket: &Value| {
@@ -68,7 +68,7 @@ impl Index {
             Facet { other: found["sum_other_doc_count"].as_u64().unwrap_or_default(), ..Facet::top(values, limit) }
         };
         let total = answer["hits"]["total"]["value"].as_u64().unwrap_or_default();
-        Ok((fields.iter().enumerate().map(facet).collect(), total, saw_all(&answer)))
+        Ok((fields.iter().enumerate().map(facet).collect(), total, complete))
     }
 
     /// The paths of attributes that a tenant's latest logs have: how many of those logs have each, and whether all its values are numbers;
@@ -84,7 +84,7 @@ impl Index {
             "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "exists": { "field": "attributes" } }] } },
             "sort": [{ "timestamp": "desc" }],
         });
-        let answer = self.ask_everywhere(tenant, &body).await?;
+        let answer = self.ask_everywhere(tenant, &body).await?.answer;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut seen = BTreeMap::<String, SeenPath>::new();
         for hit in hits {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clause::{between, clause};
-use super::{ENGINE_TIMEOUT, Index, SMALL_TIMEOUT, index_of_batch, index_of_day, saw_all};
+use super::{Answered, ENGINE_TIMEOUT, Index, SMALL_TIMEOUT, index_of_batch, index_of_day};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::query::{Order, Scope};
@@ -92,13 +92,13 @@ impl Index {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn search(&self, tenant: &TenantId, search: &TextSearch<'_>) -> Result<Found> {
-        let answer = self.ask_everywhere(tenant, &search.body(tenant)).await?;
+        let Answered { answer, complete } = self.ask_everywhere(tenant, &search.body(tenant)).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Found {
             hits: hits.iter().filter_map(|found| hit(found, search.order)).collect(),
             total: answer["hits"]["total"]["value"].as_u64().unwrap_or_default(),
             exact: answer["hits"]["total"]["relation"] == "eq",
-            complete: saw_all(&answer),
+            complete,
         })
     }
 
@@ -115,7 +115,7 @@ impl Index {
                 "_source": ["id", "timestamp", "service", "level", "message", "language"],
                 "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": some } }] } },
             });
-            let mut answer = self.ask_everywhere(tenant, &query).await?;
+            let mut answer = self.ask_everywhere(tenant, &query).await?.answer;
             let hits = answer["hits"]["hits"].as_array_mut().map(std::mem::take).unwrap_or_default();
             all.extend(hits.into_iter().filter_map(|mut hit| serde_json::from_value::<Summary>(hit["_source"].take()).ok()));
         }

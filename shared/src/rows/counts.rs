@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{QueryBuilder, Row as _};
 
+use super::narrow::Texts;
 use super::read::{LIST_TIMEOUT, within};
 use super::{Rows, on};
 use crate::error::{Engine, Result};
@@ -20,7 +21,7 @@ impl Rows {
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[CountBy], limit: usize) -> Result<(Vec<Facet>, u64)> {
         let statement = "with counted as (select r.level, r.service, r.language, grouping(r.level, r.service, r.language) as which, count(*) as logs from {schema}.log_rows r";
         let mut sql = QueryBuilder::new(on(tenant, statement).as_str());
-        within(&mut sql, scope);
+        within(&mut sql, scope, Texts::Beginnings);
         sql.push(
             " group by grouping sets ((r.level), (r.service), (r.language), ())), ranked as (select *, sum(logs) over (partition by which)::int8 as of_field, \
              row_number() over (partition by which order by logs desc, level, service collate \"C\", language collate \"C\") as rank \
@@ -75,7 +76,7 @@ impl Rows {
             bars.interval_ms
         );
         let mut sql = QueryBuilder::new(on(tenant, &statement).as_str());
-        within(&mut sql, scope);
+        within(&mut sql, scope, Texts::Beginnings);
         sql.push(
             " group by 1, 2), ranked as (select bar, value, logs, sum(logs) over (partition by bar)::int8 as total, \
              row_number() over (partition by bar order by logs desc, value collate \"C\") as rank from counted) \

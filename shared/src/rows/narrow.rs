@@ -7,6 +7,15 @@ use crate::query::words::lowered_words;
 use crate::query::{Condition, KeywordField, Node, Optional, Pattern, Piece, TimeField};
 use crate::timestamp;
 
+/// What of a log's texts is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Texts {
+    /// What rows have of them: the beginnings of messages.
+    Beginnings,
+    /// Nothing: whoever asks looks at whole records.
+    Elsewhere,
+}
+
 /// A condition on a row, as text with its values.
 enum Sql {
     /// Every row.
@@ -30,8 +39,8 @@ enum Test {
 }
 
 /// Adds ` and (...)` to a statement on `log_rows r`, or nothing where every row may be meant.
-pub(super) fn push(sql: &mut QueryBuilder<Postgres>, node: &Node) {
-    let (condition, _) = narrowed(node);
+pub(super) fn push(sql: &mut QueryBuilder<Postgres>, node: &Node, texts: Texts) {
+    let (condition, _) = narrowed(node, texts);
     if !matches!(condition, Sql::All) {
         sql.push(" and ");
         write(sql, condition);
@@ -39,22 +48,23 @@ pub(super) fn push(sql: &mut QueryBuilder<Postgres>, node: &Node) {
 }
 
 /// The condition, and whether it is exact: only then may it be turned round.
-fn narrowed(node: &Node) -> (Sql, bool) {
+fn narrowed(node: &Node, texts: Texts) -> (Sql, bool) {
     match node {
         Node::And(all) => {
-            let (conditions, exact): (Vec<_>, Vec<_>) = all.iter().map(narrowed).unzip();
+            let (conditions, exact): (Vec<_>, Vec<_>) = all.iter().map(|node| narrowed(node, texts)).unzip();
             let kept: Vec<Sql> = conditions.into_iter().filter(|condition| !matches!(condition, Sql::All)).collect();
             (if kept.is_empty() { Sql::All } else { Sql::And(kept) }, exact.into_iter().all(|exact| exact))
         }
         Node::Or(any) => {
-            let (conditions, exact): (Vec<_>, Vec<_>) = any.iter().map(narrowed).unzip();
+            let (conditions, exact): (Vec<_>, Vec<_>) = any.iter().map(|node| narrowed(node, texts)).unzip();
             let is_all = conditions.iter().any(|condition| matches!(condition, Sql::All));
             (if is_all { Sql::All } else { Sql::Or(conditions) }, exact.into_iter().all(|exact| exact))
         }
-        Node::Not(inner) => match narrowed(inner) {
+        Node::Not(inner) => match narrowed(inner, texts) {
             (condition, true) => (Sql::Not(Box::new(condition)), true),
             _ => (Sql::All, false),
         },
+        Node::Is(Condition::Words(..) | Condition::Wild(..)) if texts == Texts::Elsewhere => (Sql::All, false),
         Node::Is(condition) => test(condition),
     }
 }

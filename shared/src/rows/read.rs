@@ -7,8 +7,9 @@ use sqlx::{Postgres, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Rows, narrow, on};
-use crate::error::{Engine, Result};
+use super::narrow::{self, Texts};
+use super::{Rows, on};
+use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
 use crate::postgres::failed;
 use crate::query::{Query, Scope, Subject, words};
@@ -105,16 +106,19 @@ impl Rows {
     pub async fn list(&self, tenant: &TenantId, query: &ListQuery<'_>) -> Result<Listed> {
         let began = Instant::now();
         let Some(meant) = &query.scope.query else {
-            return Ok(Listed { rows: self.candidates(tenant, query, query.after, query.limit).await?, unfinished: None });
+            return Ok(Listed { rows: self.by_beginnings(tenant, query, query.after, query.limit).await?, unfinished: None });
         };
         let (mut listed, mut after) = (Listed::default(), query.after);
         let at_once = LOOKED_AT_ONCE.max(query.limit);
         loop {
-            let candidates = self.candidates(tenant, query, after, at_once).await?;
+            let candidates = self.by_beginnings(tenant, query, after, at_once).await?;
             let was_last = candidates.len() < at_once;
             after = candidates.last().map(Row::position).or(after);
             let room = query.limit - listed.rows.len();
-            listed.rows.extend(candidates.into_iter().filter(|row| row.is_meant_by(meant)).take(room));
+            let meant = meant.clone();
+            // Thousands of texts: not for a thread that serves others.
+            let looking = tokio::task::spawn_blocking(move || candidates.into_iter().filter(|row| row.is_meant_by(&meant)).take(room).collect::<Vec<_>>());
+            listed.rows.extend(looking.await.map_err(|e| Error::internal("looking through rows", e))?);
             if was_last || listed.rows.len() == query.limit {
                 return Ok(listed);
             }
@@ -124,16 +128,15 @@ impl Rows {
         }
     }
 
-    /// Rows of a scope, and some that its query does not mean.
-    async fn candidates(&self, tenant: &TenantId, query: &ListQuery<'_>, after: Option<Position>, limit: usize) -> Result<Vec<Row>> {
-        let mut sql = QueryBuilder::new(on(tenant, ROW).as_str());
-        within(&mut sql, query.scope);
-        if let Some(after) = after {
-            sql.push(if query.ascending { r#" and (r."timestamp", r.id) > ("# } else { r#" and (r."timestamp", r.id) < ("# });
-            sql.push_bind(timestamp::to_datetime(after.timestamp)).push(", ").push_bind(after.id).push(")");
-        }
-        sql.push(if query.ascending { r#" order by r."timestamp", r.id limit "# } else { r#" order by r."timestamp" desc, r.id desc limit "# });
-        sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    /// Rows of a scope, and some that its query does not mean: as far as the beginnings of messages tell.
+    async fn by_beginnings(&self, tenant: &TenantId, query: &ListQuery<'_>, after: Option<Position>, limit: usize) -> Result<Vec<Row>> {
+        let mut sql = rows_within(tenant, query.scope, Texts::Beginnings);
+        in_time_order(&mut sql, query.ascending, after, limit);
+        self.rows_of(sql).await
+    }
+
+    /// Carries out a statement that selects [`ROW`].
+    pub(super) async fn rows_of(&self, mut sql: QueryBuilder<Postgres>) -> Result<Vec<Row>> {
         let fail = failed(Engine::Rows, "listing rows");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
@@ -183,8 +186,25 @@ fn pending_row_of(row: &PgRow) -> sqlx::Result<PendingRow> {
     })
 }
 
+/// A statement for the rows of a scope, so far without order.
+pub(super) fn rows_within(tenant: &TenantId, scope: &Scope, texts: Texts) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(on(tenant, ROW).as_str());
+    within(&mut sql, scope, texts);
+    sql
+}
+
+/// Ends a statement for rows: by their own time, from a place on.
+pub(super) fn in_time_order(sql: &mut QueryBuilder<Postgres>, ascending: bool, after: Option<Position>, limit: usize) {
+    if let Some(after) = after {
+        sql.push(if ascending { r#" and (r."timestamp", r.id) > ("# } else { r#" and (r."timestamp", r.id) < ("# });
+        sql.push_bind(timestamp::to_datetime(after.timestamp)).push(", ").push_bind(after.id).push(")");
+    }
+    sql.push(if ascending { r#" order by r."timestamp", r.id limit "# } else { r#" order by r."timestamp" desc, r.id desc limit "# });
+    sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+}
+
 /// Adds a scope to a statement on `log_rows r`; its query only as far as SQL can say it.
-pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
+pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope, texts: Texts) {
     sql.push(" where r.id <= ").push_bind(BatchId::last_log(scope.received_up_to));
     if let Some(from) = scope.range.from {
         sql.push(r#" and r."timestamp" >= "#).push_bind(timestamp::to_datetime(from));
@@ -199,7 +219,7 @@ pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
         sql.push(" and r.level = any(").push_bind(scope.levels.iter().map(|level| *level as i16).collect::<Vec<_>>()).push(")");
     }
     if let Some(query) = &scope.query {
-        narrow::push(sql, query.root());
+        narrow::push(sql, query.root(), texts);
     }
 }
 

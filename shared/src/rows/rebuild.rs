@@ -132,7 +132,7 @@ async fn recount(tx: &mut PgConnection, tenant: &TenantId, batches: &[Uuid]) -> 
                     count(*) filter (where index_state = 2) as refused, count(*) filter (where index_state = 3) as not_wanted \
              from {schema}.log_rows join unnest($1::uuid[]) as b (batch) on id >= b.batch and id < overlay(b.batch::text placing 'ffff' from 33)::uuid group by 1 \
          ) \
-         update public.receipts r set pending = c.pending, refused = c.refused, not_wanted = c.not_wanted, indexed = r.stored - c.pending - c.refused - c.not_wanted \
+         update public.receipts r set searchable_at = now(), pending = c.pending, refused = c.refused, not_wanted = c.not_wanted, indexed = r.stored - c.pending - c.refused - c.not_wanted \
          from counted c where r.batch_id = c.batch_id and r.batch_id = any($1)";
     sqlx::query(on(tenant, statement)).bind(batches).execute(tx).await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! Receipts: what became of each accepted request, readable as long as its logs are.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -133,6 +134,22 @@ impl Rows {
             .fetch_optional(&self.pool)
             .await
             .map_err(failed(Engine::Rows, "looking for what the index missed"))?;
+        Ok(oldest.and_then(|id| BatchId::try_from(id).ok()).map(BatchId::unix_ms))
+    }
+
+    /// When the oldest batch of a tenant was received of which the index was told something within this last while, in milliseconds
+    /// since 1970: it may not show yet.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn oldest_told_within(&self, tenant: &TenantId, last: Duration) -> Result<Option<u64>> {
+        let statement = "select batch_id from public.receipts where tenant = $1 and searchable_at > now() - make_interval(secs => $2) order by batch_id limit 1";
+        let oldest: Option<Uuid> = sqlx::query_scalar(statement)
+            .bind(tenant.as_str())
+            .bind(last.as_secs_f64())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed(Engine::Rows, "looking for what may not show yet"))?;
         Ok(oldest.and_then(|id| BatchId::try_from(id).ok()).map(BatchId::unix_ms))
     }
 }

@@ -166,7 +166,7 @@ pub(super) async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: 
 /// Moves what was dead to where it is now.
 async fn correct_receipt(tx: &mut PgConnection, letter: &Buried, now: &Receipt) -> sqlx::Result<()> {
     sqlx::query(
-        "update public.receipts set dead = dead - $2 + $3, stored = stored + $4, indexed = indexed + $5, pending = pending + $6, \
+        "update public.receipts set searchable_at = now(), dead = dead - $2 + $3, stored = stored + $4, indexed = indexed + $5, pending = pending + $6, \
                 refused = refused + $7, not_wanted = not_wanted + $8 where batch_id = $1",
     )
     .bind(now.batch.uuid())

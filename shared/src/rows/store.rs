@@ -175,7 +175,7 @@ impl Rows {
                         count(*) filter (where index_state = 1) as indexed, count(*) filter (where index_state = 2) as refused, \
                         count(*) filter (where index_state = 3) as not_wanted from moved group by 1 \
              ) \
-             update public.receipts r set pending = r.pending - c.moved, indexed = r.indexed + c.indexed, refused = r.refused + c.refused, \
+             update public.receipts r set searchable_at = now(), pending = r.pending - c.moved, indexed = r.indexed + c.indexed, refused = r.refused + c.refused, \
                     not_wanted = r.not_wanted + c.not_wanted \
              from counted c where r.batch_id = c.batch_id and r.batch_id = any($3)";
         // The bounds are for the planner: without them a month's partition may look cheaper to read whole.

@@ -94,6 +94,13 @@ pub const VARIABLES: &[Variable] = &[
     with_default("LOGGERHUB_LINGER_MS", "1000", "ingest, processor, server", "How long a drain waits after the first request, so that small ones share objects and transactions."),
     required("LOGGERHUB_BELL_URL", "ingest, processor", "", "URL of the SQS queue that wakes the processor function. Leave it empty where `loggerhub serve` runs everything."),
     required("LOGGERHUB_SQS_ENDPOINT", "ingest, processor", "", "Endpoint of SQS where it is not AWS, such as LocalStack."),
+    with_default(
+        "LOGGERHUB_QUERIES_PER_TENANT",
+        "32",
+        "search, server",
+        "Lists, searches and counts of one tenant that a process works on at once; more are answered 429. On Lambda a process works on one.",
+    ),
+    with_default("LOGGERHUB_STREAMS_PER_TENANT", "16", "search, server", "Tails and exports of one tenant that a process serves at once; more are answered 429."),
     required(
         "LOGGERHUB_CONTROL_DATABASE_URL",
         "tenants, search, maintenance, server",

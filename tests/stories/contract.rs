@@ -1,0 +1,60 @@
+//! What the served OpenAPI document says is what the hub does: schemathesis makes requests from it, right and wrong ones, and holds every
+//! answer against it.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::harness::{log_id, numbered, story};
+
+/// Seconds that the run may take: generated requests go on until then.
+const SECONDS: u32 = 60;
+
+/// What the tool cannot know from the document.
+fn config(key: &str, operator: &str, log: &str, batch: &str) -> String {
+    format!(
+        r#"
+        # A query, a cursor or a time is more than its schema can say: what is wrong with it is told by 422, and that is no refusal of good data.
+        [checks.positive_data_acceptance]
+        expected-statuses = ["2xx", 401, 403, 404, 409, 422, "5xx"]
+
+        [auth.openapi.api_key]
+        bearer = "{key}"
+        [auth.openapi.operator]
+        bearer = "{operator}"
+
+        # What waits for something new is asked for what is there.
+        [[operations]]
+        include-path = "/v1/tail"
+        parameters = {{ wait = "0" }}
+        [[operations]]
+        include-path = "/v1/batches/{{batch_id}}"
+        parameters = {{ batch_id = "{batch}", wait = "stored" }}
+        [[operations]]
+        include-path-regex = "^/v1/logs/\\{{id\\}}"
+        parameters = {{ id = "{log}" }}
+        "#
+    )
+}
+
+#[test]
+fn every_answer_is_what_the_openapi_document_says() {
+    let Some(tool) = std::env::var_os("SCHEMATHESIS") else { panic!("SCHEMATHESIS is not set: run this by scripts/test, which fetches the tool") };
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let batch = acme.stored(&numbered("line", 50)).await;
+        let all = world.key_of("acme", &["logs:write", "logs:read", "keys:manage", "billing:read", "tenant:admin"]).await;
+        all.post("/v1/saved-searches", &json!({ "name": "one", "q": "line" })).await.ok(201);
+        let folder = std::env::temp_dir().join(format!("loggerhub-contract-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("schemathesis.toml"), config(&all.key, &world.operator_token(), &log_id(&batch, 7), &batch)).expect("a file");
+        let mut command = Command::new(&tool);
+        command.current_dir(&folder).args(["--no-color", "run", &format!("{}/openapi.json", world.anyone().url()), "--checks", "all", "--seed", "1", "--workers", "2"]);
+        command.args(["--max-time", &SECONDS.to_string(), "--request-timeout", "20", "--generation-database", "none", "--generation-deterministic"]);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("the tool runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        std::fs::remove_dir_all(&folder).expect("it was made");
+        assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        println!("{}", said.lines().rev().take(30).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"));
+    });
+}
