@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-
 use self::progress::Progress;
 use self::target::Target;
 use self::wire::{Ended, Wire};

@@ -67,6 +67,12 @@ impl Query {
         told_by_rows(&self.root)
     }
 
+    /// Whether words must stand side by side somewhere in it.
+    #[must_use]
+    pub fn has_phrases(&self) -> bool {
+        has_phrases(&self.root)
+    }
+
     /// A field that the rows do not have and the query asks for, if any.
     #[must_use]
     pub fn field_beyond_rows(&self) -> Option<String> {
@@ -203,6 +209,15 @@ impl TimeField {
 
 fn name_in<T: PartialEq + Copy>(named: &[(&'static str, T)], field: T) -> &'static str {
     named.iter().find(|(_, one)| *one == field).map_or("", |(name, _)| name)
+}
+
+fn has_phrases(node: &Node) -> bool {
+    match node {
+        Node::And(all) | Node::Or(all) => all.iter().any(has_phrases),
+        Node::Not(inner) => has_phrases(inner),
+        Node::Is(Condition::Words(_, text)) => words::lowered_words(text).nth(1).is_some(),
+        Node::Is(_) => false,
+    }
 }
 
 fn told_by_rows(node: &Node) -> bool {

@@ -253,11 +253,7 @@ impl Registry {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query("delete from saved_searches where tenant_id = $1").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
-        sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'")
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(&fail)?;
+        sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
         tx.commit().await.map_err(&fail)
     }
 }

@@ -26,7 +26,10 @@ fn a_search_is_saved_changed_run_and_deleted() {
         assert_eq!(saved, expected);
         assert_eq!(acme.get(&path, &[]).await.ok(200), saved);
         let changed = acme.patch(&path, &json!({ "q": "refund", "from": "", "level": [], "sort": "relevance" })).await.ok(200);
-        assert_eq!((&changed["q"], &changed["from"], &changed["level"], &changed["sort"], &changed["name"]), (&json!("refund"), &Value::Null, &json!([]), &json!("relevance"), &json!("Failures")));
+        assert_eq!(
+            (&changed["q"], &changed["from"], &changed["level"], &changed["sort"], &changed["name"]),
+            (&json!("refund"), &Value::Null, &json!([]), &json!("relevance"), &json!("Failures"))
+        );
         // What was saved is what a search takes.
         acme.stored(&[plain("a refund"), plain("something else")]).await;
         let found = acme.get("/v1/search", &[("q", changed["q"].as_str().expect("a query")), ("service", "billing"), ("sort", "relevance")]).await.ok(200);

@@ -72,7 +72,8 @@ fn a_tail_holds_queries_to_whole_records_and_needs_no_index() {
         let acme = world.tenant("acme").await;
         let acme = acme.at(&world.another_hub(&[("LOGGERHUB_OPENSEARCH_URL", &format!("http://{NOWHERE}"))]).await);
         let place = here(&acme).await;
-        let mut records: Vec<Value> = (0..40).map(|n| json!({ "service": format!("s{}", n % 2), "level": if n < 20 { "INFO" } else { "ERROR" }, "message": format!("line {n}") })).collect();
+        let mut records: Vec<Value> =
+            (0..40).map(|n| json!({ "service": format!("s{}", n % 2), "level": if n < 20 { "INFO" } else { "ERROR" }, "message": format!("line {n}") })).collect();
         records[3]["message"] = json!(format!("{} needle", "long ".repeat(300)));
         records[7]["full_log"] = json!("a needle in the text");
         records[9]["attributes"] = json!({ "http": { "status": 503 } });

@@ -41,7 +41,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], paging: Paging) -> anyhow::
     let tenant = TenantId::parse("paging")?;
     let key = server.tenant(tenant.as_str()).await?;
     let fill = Pace { rate: FILL_RATE, per_request: PER_REQUEST, seconds: paging.logs.div_ceil(FILL_RATE) };
-    pace::offer(&server.url, &[key.clone()], events, fill).await?;
+    pace::offer(&server.url, std::slice::from_ref(&key), events, fill).await?;
     let there = wait_for(env, &tenant, fill.requests() * PER_REQUEST, &server.url, &key).await?;
     println!("{} logs are there; {} logs/s come in meanwhile", there.len(), paging.rate);
     println!("| route | pages | logs | of those that were there | seconds | ms a page |");

@@ -123,7 +123,12 @@ mod tests {
     fn cursors() -> impl Strategy<Value = Cursor> {
         let time = || timestamp::MIN..=timestamp::MAX;
         (0..=MAX_RECEIVED, prop::option::of(time()), prop::option::of(time()), time(), 0..=MAX_RECEIVED, any::<u16>(), 0.0..100.0_f32, any::<bool>()).prop_map(
-            |(received_up_to, from, to, at, ms, position, score, is_first)| Cursor { score, received_up_to, range: Range { from, to }, after: is_first.then_some((at, BatchId::new(ms).log(position))) },
+            |(received_up_to, from, to, at, ms, position, score, is_first)| Cursor {
+                score,
+                received_up_to,
+                range: Range { from, to },
+                after: is_first.then_some((at, BatchId::new(ms).log(position))),
+            },
         )
     }
 

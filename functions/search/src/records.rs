@@ -7,20 +7,20 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::value::RawValue;
 use shared::archive::Archive;
+use shared::document::Document;
 use shared::error::{Error, Result, chain};
 use shared::ids::{LogId, TenantId};
-use shared::document::Document;
 use shared::query::Query;
 use shared::raw::{self, RawLine};
 use shared::record::Record;
 use shared::rows::Row;
 
 /// Most text of records that is held at once, in bytes. One record may have a megabyte.
-const MOST_AT_ONCE: usize = 4 * 1024 * 1024;
+const MOST_AT_ONCE: usize = 2 * 1024 * 1024;
 /// Most rows whose records are read at once.
 const MOST_ROWS: usize = 1_000;
 /// Frames that are fetched at the same time: each is some megabytes while it is unpacked.
-const FRAMES_AT_ONCE: usize = 4;
+const FRAMES_AT_ONCE: usize = 2;
 
 /// A row with its record.
 #[derive(Debug)]
@@ -76,13 +76,14 @@ impl Records {
     /// # Errors
     /// Weather of the object store.
     pub(crate) async fn of(&mut self, tenant: &TenantId, mut rows: Vec<Row>) -> Result<Vec<Whole>> {
+        self.rows_at_once = (2 * self.rows_at_once).min(MOST_ROWS);
         let mut found = loop {
             match self.found(tenant, &rows).await? {
                 Some(found) => break found,
                 None => rows.truncate(rows.len().div_ceil(2)),
             }
+            self.rows_at_once = rows.len();
         };
-        self.rows_at_once = (2 * rows.len()).clamp(1, MOST_ROWS);
         Ok(rows.into_iter().map(|row| Whole { record: found.remove(&row.id), row }).collect())
     }
 

@@ -113,13 +113,12 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Unavailable`].
     pub async fn saved_search(&self, tenant: &TenantId, id: Uuid) -> Result<SavedSearch> {
-        let saved =
-            sqlx::query_as(r#"select id, name, q, "from", "to", services, levels, sort, created_at, updated_at from saved_searches where tenant_id = $1 and id = $2"#)
-                .bind(tenant.as_str())
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed(Engine::Control, "reading a saved search"))?;
+        let saved = sqlx::query_as(r#"select id, name, q, "from", "to", services, levels, sort, created_at, updated_at from saved_searches where tenant_id = $1 and id = $2"#)
+            .bind(tenant.as_str())
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed(Engine::Control, "reading a saved search"))?;
         saved.ok_or(Error::NotFound("saved search"))
     }
 
