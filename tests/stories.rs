@@ -8,6 +8,7 @@ mod detail;
 mod engines_down;
 mod fault_points;
 mod health;
+mod hit_table;
 mod hostile_clients;
 mod idempotency;
 mod ingest_limits;
