@@ -17,6 +17,7 @@ mod own_log;
 mod process;
 mod property;
 mod records;
+mod sent;
 mod stores;
 mod wire;
 mod world;
@@ -33,6 +34,7 @@ pub(crate) use own_engine::{Kind, OwnEngine};
 pub(crate) use own_log::CANARY;
 pub(crate) use property::for_all;
 pub(crate) use records::{log_id, numbered, plain, sample, sample_files, shared_data};
+pub(crate) use sent::Sent;
 pub(crate) use wire::{NOWHERE, Wire};
 pub(crate) use world::{Running, World};
 

@@ -11,6 +11,7 @@ mod engines_down;
 mod exporting;
 mod fault_points;
 mod health;
+mod hit_table;
 mod hostile_clients;
 mod idempotency;
 mod ingest_limits;

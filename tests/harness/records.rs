@@ -42,15 +42,15 @@ pub(crate) fn sample_files() -> &'static [(String, Vec<Value>)] {
     })
 }
 
-/// So many real events, evenly taken from the shared sample beside the project; `None` where that is not at hand.
+/// So many real events, or all, evenly taken from the shared sample beside the project; `None` where that is not at hand.
 pub(crate) fn shared_data(count: usize) -> Option<Vec<Value>> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.to_string_lossy().ends_with(".ndjson.gz")).collect();
     files.sort();
     let all: Vec<Value> = files.iter().flat_map(events).collect();
-    let every = (all.len() / count).max(1);
-    Some(all.into_iter().step_by(every).take(count).collect())
+    let count = count.min(all.len());
+    Some((0..count).map(|n| all[n * all.len() / count].clone()).collect())
 }
 
 fn events(path: &PathBuf) -> Vec<Value> {

@@ -4,61 +4,22 @@ use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::document::Document;
-use shared::ids::{BatchId, LogId, TenantId};
 use shared::query::words::lowered_words;
 use shared::query::{Query, Subject};
-use shared::record::Record;
 
-use crate::harness::{Caller, NOWHERE, for_all, sample_files, shared_data, story};
+use crate::harness::{NOWHERE, Sent, for_all, sample_files, shared_data, story};
 
 /// Queries and records of the property; `LOGGERHUB_QUERY_CASES=1000` takes as many queries, over 20,000 events of the shared sample where
 /// that is at hand.
 const CASES: u32 = 150;
 const MANY_RECORDS: usize = 20_000;
 
-/// A record that was sent, under the id that it got.
-struct Sent {
-    id: LogId,
-    text: &'static str,
-    document: Document<'static>,
-}
-
-impl Sent {
-    /// What is asked a thousand times is read once, and stays until the tests end.
-    fn new(id: LogId, record: &Value) -> Self {
-        let text: &'static str = record.to_string().leak();
-        let record: &'static Record<'static> = Box::leak(Box::new(Record::parse(text.as_bytes()).expect("it was accepted")));
-        let tenant: &'static TenantId = Box::leak(Box::new(TenantId::parse("any").expect("an id")));
-        Self { id, text, document: Document::new(id, tenant, record, text.as_bytes()) }
-    }
-
-    fn is_meant_by(&self, query: &Query) -> bool {
-        query.matches(&self.document.subject())
-    }
-
-    /// As the rows have it: the beginning of the message, and none of what they lack.
-    fn row_is_meant_by(&self, query: &Query) -> bool {
-        let log = self.document.subject();
-        let message = shared::text::first_chars(log.message, shared::rows::MAX_MESSAGE_CHARS);
-        let parts = shared::query::words::runs([message]);
-        query.matches(&Subject { message, full_log: None, trace_id: None, span_id: None, attributes: &[], attribute_numbers: &[], parts: &parts, ..log })
-    }
-}
-
-async fn stored(acme: &Caller, records: &[Value]) -> Vec<Sent> {
-    let mut sent = Vec::new();
-    for chunk in records.chunks(2_000) {
-        let batch = acme.stored(chunk).await;
-        let batch = BatchId::parse(&batch).expect("a batch id");
-        sent.extend((0..).zip(chunk).map(|(position, record)| Sent::new(batch.log(position), record)));
-    }
-    sent
-}
-
-async fn found(caller: &Caller, q: &str) -> BTreeSet<String> {
-    let logs = caller.all_pages("/v1/search", &[("q", q), ("limit", "1000"), ("fields", "id")]).await;
-    logs.iter().filter_map(|log| log["id"].as_str().map(str::to_owned)).collect()
+/// Whether it is meant as the rows have it: the beginning of the message, and none of what they lack.
+fn row_is_meant_by(sent: &Sent, query: &Query) -> bool {
+    let log = sent.subject();
+    let message = shared::text::first_chars(log.message, shared::rows::MAX_MESSAGE_CHARS);
+    let parts = shared::query::words::runs([message]);
+    query.matches(&Subject { message, full_log: None, trace_id: None, span_id: None, attributes: &[], attribute_numbers: &[], parts: &parts, ..log })
 }
 
 /// Pieces of queries, made of what the records hold.
@@ -117,18 +78,18 @@ fn generated_queries_find_in_every_store_what_they_mean_in_memory() {
     story(async |world| {
         let acme = world.tenant("acme").await;
         let records = records(cases.is_some());
-        let sent = stored(&acme, &records).await;
+        let sent = acme.sent(&records).await;
         let without_index = acme.at(&world.another_hub(&[("LOGGERHUB_OPENSEARCH_URL", &format!("http://{NOWHERE}"))]).await);
         println!("{} records", sent.len());
         for_all(cases.unwrap_or(CASES), &queries(&records), async |q| {
             let query = Query::parse(&q, 1_760_099_196_000).map_err(|error| TestCaseError::fail(format!("{q}: {error}")))?;
             let meant = |is: &dyn Fn(&Sent) -> bool| sent.iter().filter(|one| is(one)).map(|one| one.id.to_string()).collect::<BTreeSet<_>>();
             let in_memory = meant(&|one| one.is_meant_by(&query));
-            let in_index = found(&acme, &q).await;
+            let in_index = acme.found(&q).await;
             prop_assert!(in_memory == in_index, "{}: {} meant, {} found; for example {:?}", q, in_memory.len(), in_index.len(), example(&sent, &in_memory, &in_index));
             if query.field_beyond_rows().is_none() {
-                let in_memory = meant(&|one| one.row_is_meant_by(&query));
-                let in_rows = found(&without_index, &q).await;
+                let in_memory = meant(&|one| row_is_meant_by(one, &query));
+                let in_rows = without_index.found(&q).await;
                 prop_assert!(in_memory == in_rows, "{}: {} meant, {} in rows; for example {:?}", q, in_memory.len(), in_rows.len(), example(&sent, &in_memory, &in_rows));
             }
             Ok(())
