@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::harness::{log_id, numbered, story};
 
-/// Seconds that the run may take: generated requests go on until then.
+/// Seconds that the run may take: generated requests go on until then. One worker, because Python 3.11 breaks off in several ("AST constructor
+/// recursion depth mismatch").
 const SECONDS: u32 = 60;
 
 /// What the tool cannot know from the document.
@@ -33,6 +34,10 @@ fn config(key: &str, operator: &str, log: &str, batch: &str) -> String {
         [[operations]]
         include-path-regex = "^/v1/logs/\\{{id\\}}"
         parameters = {{ id = "{log}" }}
+        # What is deleted on the way is not what everything else is asked with.
+        [[operations]]
+        include-path-regex = "^/v1/tenants/\\{{id\\}}"
+        parameters = {{ id = "other" }}
         "#
     )
 }
@@ -43,14 +48,15 @@ fn every_answer_is_what_the_openapi_document_says() {
     story(async |world| {
         let acme = world.tenant("acme").await;
         let batch = acme.stored(&numbered("line", 50)).await;
+        world.tenant("other").await;
         let all = world.key_of("acme", &["logs:write", "logs:read", "keys:manage", "billing:read", "tenant:admin"]).await;
         all.post("/v1/saved-searches", &json!({ "name": "one", "q": "line" })).await.ok(201);
         let folder = std::env::temp_dir().join(format!("loggerhub-contract-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("schemathesis.toml"), config(&all.key, &world.operator_token(), &log_id(&batch, 7), &batch)).expect("a file");
         let mut command = Command::new(&tool);
-        command.current_dir(&folder).args(["--no-color", "run", &format!("{}/openapi.json", world.anyone().url()), "--checks", "all", "--seed", "1", "--workers", "2"]);
-        command.args(["--max-time", &SECONDS.to_string(), "--request-timeout", "20", "--generation-database", "none", "--generation-deterministic"]);
+        command.current_dir(&folder).args(["--no-color", "run", &format!("{}/openapi.json", world.anyone().url()), "--checks", "all", "--seed", "1", "--workers", "1"]);
+        command.args(["--max-time", &SECONDS.to_string(), "--request-timeout", "20", "--generation-deterministic"]);
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("the tool runs");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         std::fs::remove_dir_all(&folder).expect("it was made");

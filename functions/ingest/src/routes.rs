@@ -11,6 +11,7 @@ use shared::error::{Fault, Result};
 use shared::ids::BatchId;
 use shared::problem::Problem;
 use shared::queue::Kept;
+use utoipa::IntoResponses;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,6 +35,39 @@ pub(crate) struct Accepted {
     pub(crate) durability: Kept,
 }
 
+/// What may be answered instead.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "read by the derive alone")]
+enum Refusals {
+    /// The body cannot be read: `invalid_json`, `invalid_utf8`, `invalid_encoding`, `empty_body`, `broken_off`
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// No valid key
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// `missing_scope` or `tenant_suspended`
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// The body did not arrive in time
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(Problem),
+    /// `idempotency_conflict`: the same key came with another body
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// `body_too_large` or `too_many_logs`
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// `unsupported_encoding`
+    #[response(status = 415, content_type = "application/problem+json")]
+    Unsupported(Problem),
+    /// No record of it can be taken; `errors` says why
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// Come again after `Retry-After`: `queue_full`, `tenant_queue_full`, `idempotency_full`, `queue_not_durable`, `overloaded`, `redis_unavailable`
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
 /// Send logs
 ///
 /// The body is one record, an array of records, `{"logs": [...]}`, or NDJSON; plain or with `Content-Encoding` gzip, zstd or
@@ -43,21 +77,10 @@ pub(crate) struct Accepted {
     post, path = "/v1/logs", tag = "logs", security(("api_key" = ["logs:write"])),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters"),
-        ("Content-Encoding" = Option<String>, Header, description = "gzip, zstd, deflate or identity"),
+        ("Content-Encoding" = Option<String>, Header, description = "How the body is packed", pattern = "^(gzip|zstd|deflate|identity)$"),
     ),
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
-    responses(
-        (status = 202, description = "Taken, and on disk", body = Accepted),
-        (status = 400, description = "The body cannot be read: `invalid_json`, `invalid_utf8`, `invalid_encoding`, `empty_body`, `broken_off`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope` or `tenant_suspended`", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`idempotency_conflict`: the same key came with another body", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large` or `too_many_logs`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_encoding`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "No record of it can be taken; `errors` says why", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Come again after `Retry-After`: `queue_full`, `tenant_queue_full`, `idempotency_full`, `queue_not_durable`, `overloaded`, `redis_unavailable`", body = Problem, content_type = "application/problem+json"),
-    )
+    responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
 async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
     let idempotency = IdempotencyKey::read(&headers)?;
@@ -67,7 +90,15 @@ async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: Heade
 }
 
 /// Send logs, by the short name
-#[utoipa::path(post, path = "/logs", tag = "logs", security(("api_key" = ["logs:write"])), responses((status = 202, description = "As `POST /v1/logs`", body = Accepted)))]
+#[utoipa::path(
+    post, path = "/logs", tag = "logs", security(("api_key" = ["logs:write"])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters"),
+        ("Content-Encoding" = Option<String>, Header, description = "How the body is packed", pattern = "^(gzip|zstd|deflate|identity)$"),
+    ),
+    request_body(content = Object, description = "As for `POST /v1/logs`"),
+    responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
+)]
 async fn post_logs_alias(state: State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
     post_logs(state, caller, headers, sent).await
 }

@@ -65,7 +65,7 @@ pub(crate) struct ExportParams {
     /// `x-export-cursor` or `x-export-next` of an export with the same filters: the same logs again, or the rest of them.
     cursor: Option<String>,
     /// Id of the last log that came: goes on behind it.
-    #[param(value_type = Option<uuid::Uuid>)]
+    #[param(example = "0199cd9c-4d20-7000-8000-000000000003")]
     after: Option<String>,
 }
 

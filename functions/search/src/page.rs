@@ -35,30 +35,35 @@ pub(crate) enum Source {
     Raw,
 }
 
-/// One log of a list.
+/// One log of a list. Its fields need not be there: a reader may ask for some of them only.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Log {
     /// Its id.
-    #[schema(value_type = uuid::Uuid)]
+    #[schema(value_type = uuid::Uuid, required = false)]
     pub(crate) id: LogId,
     /// The record's own time, or that of receipt.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required = false)]
     pub(crate) timestamp: String,
     /// When it was received.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required = false)]
     pub(crate) received_at: String,
     /// The service that wrote it.
+    #[schema(required = false)]
     pub(crate) service: String,
     /// TRACE, DEBUG, INFO, WARN, ERROR or FATAL.
-    #[schema(value_type = String, example = "ERROR")]
+    #[schema(value_type = String, example = "ERROR", required = false)]
     pub(crate) level: Level,
     /// The text that sums it up; in lists at most 500 characters.
+    #[schema(required = false)]
     pub(crate) message: String,
     /// Language of the program that wrote it.
+    #[schema(required = false)]
     pub(crate) language: Option<String>,
     /// Whether it is in the search index.
+    #[schema(required = false)]
     pub(crate) indexed: bool,
     /// The raw object that holds the record; null while the rows, which know it, cannot be had.
+    #[schema(required = false)]
     pub(crate) raw_path: Option<String>,
 }
 

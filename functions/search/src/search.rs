@@ -27,9 +27,11 @@ pub(crate) struct FoundLog {
     #[serde(flatten)]
     log: Log,
     /// Fragments around the matches, by field: HTML-escaped, the matches in `<em>`.
+    #[schema(required = false)]
     highlights: BTreeMap<String, Vec<String>>,
     /// Where the matches lie in each fragment: pairs of the first character and the one after the last, in characters of the fragment
     /// without marks and escapes.
+    #[schema(required = false)]
     highlight_offsets: BTreeMap<String, Vec<Vec<[usize; 2]>>>,
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct TailParams {
     /// Only this level. Can be repeated: any of them.
     level: Vec<String>,
     /// Goes on from there: `cursor` of the answer before, or the `id` of an event. Without it, from now on. `Last-Event-ID` goes before it.
-    #[param(value_type = Option<uuid::Uuid>)]
+    #[param(example = "0199cd9c-4d20-7000-8000-000000000003")]
     cursor: Option<String>,
     /// Names of the fields that each log is answered with, with commas between them; none for all.
     #[param(value_type = Option<String>, example = "id,timestamp,message")]

@@ -30,12 +30,12 @@ use crate::{App, delete_tenant, letter_routes, revoke_key, saved_search_routes};
     post, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), request_body = NewTenant,
     responses(
         (status = 201, description = "It works; `Location` names it", body = Tenant),
-        (status = 400, description = "`invalid_json`", body = Problem),
-        (status = 401, description = "Not the operator", body = Problem),
-        (status = 409, description = "`tenant_exists`: there is, or was, a tenant of this id", body = Problem),
-        (status = 413, description = "`body_too_large`", body = Problem),
-        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem),
-        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+        (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`tenant_exists`: there is, or was, a tenant of this id", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_tenant(State(app): State<App>, _: Operator, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Tenant>)> {
@@ -48,9 +48,9 @@ async fn post_tenant(State(app): State<App>, _: Operator, SmallJson(fields): Sma
     get, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), params(TenantQuery),
     responses(
         (status = 200, description = "A page, in the order of ids", body = TenantPage),
-        (status = 401, description = "Not the operator", body = Problem),
-        (status = 422, description = "`invalid_parameter` or `invalid_cursor`", body = Problem),
-        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter` or `invalid_cursor`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn get_tenants(State(app): State<App>, _: Operator, Params(query): Params<TenantQuery>) -> Result<Json<TenantPage>> {
@@ -62,9 +62,9 @@ async fn get_tenants(State(app): State<App>, _: Operator, Params(query): Params<
     get, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
     responses(
         (status = 200, description = "The tenant", body = Tenant),
-        (status = 401, description = "Not the operator", body = Problem),
-        (status = 404, description = "There is no such tenant", body = Problem),
-        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn get_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<Json<Tenant>> {
@@ -78,13 +78,13 @@ async fn get_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Tenan
     patch, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")), request_body = TenantChange,
     responses(
         (status = 200, description = "The tenant as it is now", body = Tenant),
-        (status = 400, description = "`invalid_json`", body = Problem),
-        (status = 401, description = "Not the operator", body = Problem),
-        (status = 404, description = "There is no such tenant", body = Problem),
-        (status = 409, description = "`tenant_provisioning`: it is still being made, and has no status to change", body = Problem),
-        (status = 413, description = "`body_too_large`", body = Problem),
-        (status = 422, description = "`invalid_parameter` or `nothing_to_change`", body = Problem),
-        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but its keys may not know yet. Send it again after `Retry-After`", body = Problem),
+        (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`tenant_provisioning`: it is still being made, and has no status to change", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter` or `nothing_to_change`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but its keys may not know yet. Send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn patch_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<Tenant>> {
@@ -98,9 +98,9 @@ async fn patch_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Ten
     delete, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 401, description = "Not the operator", body = Problem),
-        (status = 404, description = "There is no such tenant, or not any more", body = Problem),
-        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: it is gone, and its keys follow within a minute", body = Problem),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant, or not any more", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: it is gone, and its keys follow within a minute", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn delete_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<StatusCode> {
@@ -116,14 +116,14 @@ async fn delete_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Te
     params(("id" = String, Path, description = "The tenant")), request_body = KeyRequest,
     responses(
         (status = 201, description = "The key, this once", body = CreatedKey),
-        (status = 400, description = "`invalid_json`", body = Problem),
-        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
-        (status = 403, description = "`missing_scope` or `scope_not_held`", body = Problem),
-        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem),
-        (status = 409, description = "`tenant_provisioning`: it is still being made", body = Problem),
-        (status = 413, description = "`body_too_large`", body = Problem),
-        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem),
-        (status = 503, description = "No key was made; come again after `Retry-After`: `redis_unavailable`, `postgres_unavailable`", body = Problem),
+        (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope` or `scope_not_held`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`tenant_provisioning`: it is still being made", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter`; `errors` names each field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No key was made; come again after `Retry-After`: `redis_unavailable`, `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_key(State(app): State<App>, admin: KeyAdmin, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, Json<CreatedKey>)> {
@@ -137,10 +137,10 @@ async fn post_key(State(app): State<App>, admin: KeyAdmin, SmallJson(fields): Sm
     get, path = "/v1/tenants/{id}/keys", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])), params(("id" = String, Path, description = "The tenant")),
     responses(
         (status = 200, description = "All keys, revoked ones included, oldest first", body = KeyList),
-        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem),
-        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant, or it is not the key's", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn get_keys(State(app): State<App>, admin: KeyAdmin) -> Result<Json<KeyList>> {
@@ -155,10 +155,10 @@ async fn get_keys(State(app): State<App>, admin: KeyAdmin) -> Result<Json<KeyLis
     params(("id" = String, Path, description = "The tenant"), ("key_id" = uuid::Uuid, Path, description = "The key's id")),
     responses(
         (status = 204, description = "It is revoked"),
-        (status = 401, description = "Neither the operator nor a valid key", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 404, description = "There is no such key, or it is another tenant's", body = Problem),
-        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but it may still open doors. Send it again after `Retry-After`", body = Problem),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such key, or it is another tenant's", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but it may still open doors. Send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn delete_key(State(app): State<App>, admin: KeyAdmin, KeyInPath(key_id): KeyInPath) -> Result<StatusCode> {

@@ -23,7 +23,6 @@ pub(crate) struct LetterQuery {
     /// Only those that failed for this reason, such as `invalid_json`.
     code: Option<String>,
     /// Only those of this batch.
-    #[param(value_type = Option<Uuid>)]
     batch_id: Option<String>,
     /// Buried from this moment on: RFC 3339, `now`, or relative, such as `now-15m` (units s, m, h, d, w).
     #[param(example = "now-15m")]

@@ -4,7 +4,7 @@ use super::super::words::{is_separator, lowered, words};
 use super::super::{Condition, MAX_SINGLES, MAX_STARS, MAX_WILDCARDS, MAX_WORDS, Node, Pattern, Piece, TextField};
 use super::{Parsed, Parser, Typed, joined};
 
-/// Fewest characters of a word with wildcards, `*` aside: with less, it stands for a good part of all words.
+/// Fewest characters of a word with wildcards that stands by itself, `*` aside: with less, it stands for a good part of all words.
 const MIN_WILD_CHARS: usize = 2;
 
 impl Parser<'_> {
@@ -21,13 +21,19 @@ impl Parser<'_> {
         };
         // A question mark at the end is a question.
         let is_meant = |at: usize| word[at].c == '*' || (is_plain && at + 1 < word.len());
-        let wild: Vec<bool> = (0..word.len()).map(|at| word[at].is_wildcard() && (always || (touches(at) && is_meant(at)))).collect();
+        // A star by itself between words, as in a path, leaves out what is between them.
+        let is_between =
+            |at: usize| word[at].c == '*' && !touches(at) && word[..at].iter().any(is_letter) && word[at..].iter().any(|typed| !typed.is_wildcard() && is_letter(typed));
+        let wild: Vec<bool> = (0..word.len()).map(|at| word[at].is_wildcard() && (always || (touches(at) && is_meant(at)) || is_between(at))).collect();
         if !wild.contains(&true) {
             return self.words(field, word.iter().map(|typed| typed.c).collect(), start);
         }
         let mut all = Vec::new();
         let mut side_by_side = String::new();
-        for piece in pieces(word, &wild) {
+        let pieces = pieces(word, &wild);
+        // Beside other words, a pattern need not say much.
+        let least = if pieces.iter().any(Result::is_ok) { 1 } else { MIN_WILD_CHARS };
+        for piece in pieces {
             match piece {
                 Ok(text) => {
                     side_by_side.push_str(&text);
@@ -35,7 +41,7 @@ impl Parser<'_> {
                 }
                 Err(pattern) => {
                     all.extend(self.words(field, std::mem::take(&mut side_by_side).trim_end().to_owned(), start)?);
-                    all.extend(self.wild(field, pattern, start)?);
+                    all.extend(self.wild(field, pattern, least, start)?);
                 }
             }
         }
@@ -43,12 +49,12 @@ impl Parser<'_> {
         Ok(joined(all, Node::And))
     }
 
-    fn wild(&mut self, field: TextField, pattern: Pattern, start: usize) -> Parsed<Option<Node>> {
+    fn wild(&mut self, field: TextField, pattern: Pattern, least: usize, start: usize) -> Parsed<Option<Node>> {
         // A star by itself stands for any word.
         if matches!(pattern.pieces(), [Piece::Any]) {
             return Ok(None);
         }
-        self.count_wildcard(&pattern, MIN_WILD_CHARS, start)?;
+        self.count_wildcard(&pattern, least, start)?;
         self.condition(Condition::Wild(field, pattern), start).map(Some)
     }
 
