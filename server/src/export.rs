@@ -63,11 +63,11 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let wire = Wire::new(arguments)?;
     let mut target = Target::open(arguments.output.as_deref(), &wire.filters(), &arguments.format)?;
-    let mut progress = Progress::begin(wire.count().await, target.logs());
+    let progress = Progress::begin(wire.count().await, target.logs());
     let (mut tries, mut pause) = (0, PAUSE);
     loop {
         let before = target.logs();
-        match wire.fetch(&mut target, &mut progress).await? {
+        match wire.fetch(&mut target, &progress).await? {
             Ended::Complete => break,
             Ended::HasMore => {}
             Ended::BrokeOff(why) => {

@@ -32,6 +32,8 @@ const QUIET_FOR: Duration = Duration::from_secs(75);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long one that must go may take to say so.
 const GO_WITHIN: Duration = Duration::from_millis(100);
+/// How long a client may take to read its answer once the server stops.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// How long to wait where no connection can be accepted, as when there are no file descriptors left.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -47,7 +49,10 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, mu
             _ = look.tick() => seats.dismiss_quiet(QUIET_FOR),
             Some(_) = connections.join_next() => {}
             stream = next(&listener, &seats) => {
-                connections.spawn(attend(stream, router.clone(), seats.take(), stops.clone()));
+                // Somebody may have begun to work since there was room: then the newcomer goes.
+                if let Some(seat) = seats.take() {
+                    connections.spawn(attend(stream, router.clone(), seat, stops.clone()));
+                }
             }
         }
     }
@@ -73,6 +78,9 @@ async fn next(listener: &TcpListener, seats: &Seats) -> TcpStream {
 async fn attend(stream: TcpStream, router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
     // Answers are small and written whole: to wait for more would only delay them.
     let _ = stream.set_nodelay(true);
+    // A client that is gone without a word takes nothing in: what is sent to it is not waited for longer than for a quiet one.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(QUIET_FOR));
     let stopped = stop.clone();
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let (at_work, worker, stop) = (seat.begin(), seat.worker(), stopped.clone());
@@ -97,7 +105,8 @@ async fn attend(stream: TcpStream, router: Router, seat: Seat, mut stop: watch::
         }
         () = told(&mut stop) => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            // Who is still being worked for is waited for, and who does not read an answer is not.
+            while tokio::time::timeout(STOP_WITHIN, connection.as_mut()).await.is_err() && seat.is_at_work() {}
         }
     }
 }

@@ -34,6 +34,10 @@ fn config(key: &str, operator: &str, log: &str, batch: &str) -> String {
         [[operations]]
         include-path-regex = "^/v1/logs/\\{{id\\}}"
         parameters = {{ id = "{log}" }}
+        # The tool does not pack what it sends.
+        [[operations]]
+        include-path-regex = "^(/v1)?/logs$"
+        parameters = {{ "header.Content-Encoding" = "identity" }}
         # What is deleted on the way is not what everything else is asked with.
         [[operations]]
         include-path-regex = "^/v1/tenants/\\{{id\\}}"

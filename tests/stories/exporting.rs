@@ -153,8 +153,9 @@ fn the_command_writes_a_whole_file_however_often_the_answer_breaks_off() {
         let hub = world.process(&[("LOGGERHUB_LINGER_MS", "3600000")]).await;
         let (wire, url) = Wire::over(hub.url()).await;
         let cutting = tokio::spawn(async move {
-            for _ in 0..3 {
-                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            // An export begins two seconds after it was asked for.
+            for _ in 0..40 {
+                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
                 wire.cut();
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 wire.mend();
@@ -164,10 +165,13 @@ fn the_command_writes_a_whole_file_however_often_the_answer_breaks_off() {
         });
         let export = async |url: &str, more: &[&str]| world.command(&[&["export", "--url", url, "--key", &acme.key][..], more].concat()).await;
         let (ndjson, csv) = (file("all.ndjson"), file("all.csv"));
+        let mut said = String::new();
         for (path, more) in [(&ndjson, vec![]), (&csv, vec!["--format", "csv"])] {
             let done = export(&url, &[&["--output", path][..], &more].concat()).await;
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            said += &String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{said}");
         }
+        assert!(said.contains("going on in"), "it never broke off: {said}");
         cutting.abort();
         let listed = ids_in(&acme.all_pages("/v1/logs", &[("sort", "oldest"), ("limit", "1000"), ("fields", "id")]).await);
         let text = std::fs::read_to_string(&ndjson).expect("a file");
@@ -187,7 +191,8 @@ fn the_command_writes_a_whole_file_however_often_the_answer_breaks_off() {
         // What another run left is gone on with; part of something else is not.
         let cut = text.lines().take(1_000).map(|line| format!("{line}\n")).collect::<String>();
         let cursor = acme.get("/v1/export", &[("q", "nothing")]).await.header("x-export-cursor").expect("a cursor").to_owned();
-        let mark = json!({ "filters": "ndjson q=nothing&sort=oldest", "cursor": cursor, "after": null, "bytes": cut.len(), "logs": 1_000 });
+        let mark =
+            json!({ "filters": format!("ndjson {}/?q=nothing&sort=oldest {}", hub.url(), &acme.key[..12]), "cursor": cursor, "after": null, "bytes": cut.len(), "logs": 1_000 });
         std::fs::write(file("half.ndjson.part"), cut + "{\"id\":\"half a l").expect("a file");
         std::fs::write(file("half.ndjson.part.cursor"), mark.to_string()).expect("a file");
         let other = export(hub.url(), &["--output", &file("half.ndjson")]).await;

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use shared::auth::{Caller, Read};
+use shared::auth::{Authenticator, Caller, Read};
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 
 use crate::App;
 use crate::config::Limits;
 
+/// How often the key of a stream is looked up again.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// When to come again: most answers take less.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ pub(crate) enum Kind {
 
 /// One that is worked on. Counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     running: Arc<Mutex<HashMap<TenantId, Running>>>,
     tenant: TenantId,
     kind: Kind,
@@ -53,11 +55,11 @@ impl Concurrency {
         Self { limits, running: Arc::default() }
     }
 
-    /// A place for one more of this kind.
+    /// A slot for one more of this kind.
     ///
     /// # Errors
     /// [`Error::OverLimit`].
-    pub(crate) fn place(&self, tenant: &TenantId, kind: Kind) -> Result<Place> {
+    pub(crate) fn slot(&self, tenant: &TenantId, kind: Kind) -> Result<Slot> {
         let (most, code, what) = match kind {
             Kind::Query => (self.limits.queries, "too_many_queries", "queries"),
             Kind::Stream => (self.limits.streams, "too_many_streams", "tails and exports"),
@@ -68,7 +70,7 @@ impl Concurrency {
             return Err(Error::OverLimit { code, detail: format!("{most} {what} of this tenant are at work already; come again when one has ended"), retry_after: RETRY_AFTER });
         }
         *count += 1;
-        Ok(Place { running: Arc::clone(&self.running), tenant: tenant.clone(), kind })
+        Ok(Slot { running: Arc::clone(&self.running), tenant: tenant.clone(), kind })
     }
 }
 
@@ -81,7 +83,7 @@ impl Running {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut running = self.running.lock().expect("no panic while held");
         if let Some(counts) = running.get_mut(&self.tenant) {
@@ -93,33 +95,56 @@ impl Drop for Place {
     }
 }
 
-/// A caller who reads, with a place for one query.
+/// A caller who reads, with a slot for one query.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
-    _place: Place,
+    _slot: Slot,
 }
 
 impl FromRequestParts<App> for Reader {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = Caller::<Read>::from_request_parts(parts, app).await?;
-        Ok(Self { _place: app.concurrency.place(&caller.tenant, Kind::Query)?, tenant: caller.tenant })
+        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Query)?, tenant: caller.tenant })
     }
 }
 
-/// A caller who reads for long, with a place for it.
+/// A caller who reads for long, with a slot for it.
 #[derive(Debug)]
 pub(crate) struct Streamer {
-    pub(crate) caller: Caller<Read>,
-    pub(crate) place: Place,
+    caller: Caller<Read>,
+    auth: Authenticator,
+    checked: Instant,
+    _slot: Slot,
+}
+
+impl Streamer {
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.caller.tenant
+    }
+
+    /// Looks the key up again, now and then: one that was revoked must not read on. Where that cannot be told, it was good just now.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] or [`Error::Forbidden`].
+    pub(crate) async fn check(&mut self) -> Result<()> {
+        if self.checked.elapsed() < CHECK_EVERY {
+            return Ok(());
+        }
+        self.checked = Instant::now();
+        match self.caller.still_may(&self.auth).await {
+            Err(error @ (Error::Unauthenticated | Error::Forbidden { .. })) => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl FromRequestParts<App> for Streamer {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = Caller::<Read>::from_request_parts(parts, app).await?;
-        Ok(Self { place: app.concurrency.place(&caller.tenant, Kind::Stream)?, caller })
+        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Stream)?, caller, auth: app.auth.clone(), checked: Instant::now() })
     }
 }
 
@@ -128,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_tenant_has_so_many_places_and_gets_them_back() {
+    fn each_tenant_has_so_many_slots_and_gets_them_back() {
         let concurrency = Concurrency::new(Limits { queries: 2, streams: 1 });
         let (a, b) = (TenantId::parse("tenant_a").expect("an id"), TenantId::parse("tenant_b").expect("an id"));
-        let held: Vec<Place> = (0..2).map(|_| concurrency.place(&a, Kind::Query).expect("room")).collect();
-        assert!(matches!(concurrency.place(&a, Kind::Query), Err(Error::OverLimit { code: "too_many_queries", .. })));
-        let others = (concurrency.place(&a, Kind::Stream).expect("counted apart"), concurrency.place(&b, Kind::Query).expect("another tenant"));
+        let held: Vec<Slot> = (0..2).map(|_| concurrency.slot(&a, Kind::Query).expect("room")).collect();
+        assert!(matches!(concurrency.slot(&a, Kind::Query), Err(Error::OverLimit { code: "too_many_queries", .. })));
+        let others = (concurrency.slot(&a, Kind::Stream).expect("counted apart"), concurrency.slot(&b, Kind::Query).expect("another tenant"));
         drop(held);
-        drop(concurrency.place(&a, Kind::Query).expect("room again"));
+        drop(concurrency.slot(&a, Kind::Query).expect("room again"));
         drop(others);
         assert!(concurrency.running.lock().expect("no panic").is_empty());
     }

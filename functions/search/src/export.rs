@@ -14,27 +14,30 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, Heade
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::Deserialize;
-use shared::auth::{Authenticator, Caller, Read};
 use shared::error::{Error, Result, chain};
-use shared::ids::LogId;
+use shared::ids::{LogId, TenantId};
+use shared::queue::Queue;
 use shared::rows::{ListQuery, Position, Rows};
 use utoipa::IntoParams;
 
 use self::lines::{Format, Line};
-use crate::concurrency::{Place, Streamer};
-use crate::page::{MAX_ANSWER_BYTES, size_in_event};
+use crate::concurrency::Streamer;
+use crate::page::{MAX_ANSWER_BYTES, received_at, size_in_event};
 use crate::params::{Asked, ListParams};
 use crate::records::{Records, meant};
+use crate::tail::{SETTLES_IN_MS, before};
 use crate::{App, Host};
 
 /// Carries the cursor that fixes what belongs to the export: with it and `after` it is taken up again.
 const CURSOR: HeaderName = HeaderName::from_static("x-export-cursor");
 /// Carries the cursor of the rest, where an answer ends before the export does.
 const NEXT: HeaderName = HeaderName::from_static("x-export-next");
+/// Carries the moment up to which all that was received belongs to the export.
+const UP_TO: HeaderName = HeaderName::from_static("x-export-up-to");
+/// Tells the Lambda client that a body of ours is text: it would be sent in base64, and be a third larger (lambda_http, `convert_to_binary`).
+const AS_TEXT: HeaderName = HeaderName::from_static("x-lambda-http-content-encoding");
 /// Bytes of a piece of a stream, a line more or less.
 const PIECE: usize = 256 * 1024;
-/// How often the key is looked up again: one that was revoked must not read on.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// When an answer ends that is collected before it is sent: the gateway gives up after 29 s.
 const COLLECT_FOR: Duration = Duration::from_secs(15);
 
@@ -89,6 +92,19 @@ impl Wanted {
     }
 }
 
+/// The moment up to which all that was received is stored, once what is on its way to the queue by `now_ms` has come there. Without the queue
+/// that cannot be told: nothing comes in then.
+async fn settled(queue: &Queue, tenant: &TenantId, now_ms: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(SETTLES_IN_MS)).await;
+    match queue.first_under_way(tenant).await {
+        Ok((_, first_under_way)) => before(now_ms, first_under_way),
+        Err(error) => {
+            tracing::warn!(cause = chain(&error), "an export of what is stored by now: the queue does not answer");
+            now_ms
+        }
+    }
+}
+
 fn no_such_log() -> Error {
     Error::invalid("after", "there is no such log")
 }
@@ -97,8 +113,7 @@ fn no_such_log() -> Error {
 struct Export {
     rows: Rows,
     records: Records,
-    caller: Caller<Read>,
-    auth: Authenticator,
+    streamer: Streamer,
     asked: Asked,
     format: Format,
     /// All up to here is written.
@@ -107,8 +122,6 @@ struct Export {
     ready: VecDeque<Line>,
     /// Whether nothing is left to be read.
     is_read: bool,
-    checked: Instant,
-    _place: Place,
 }
 
 /// All logs that are meant, or where the host collects answers as many as fit into one.
@@ -116,25 +129,17 @@ struct Export {
 /// # Errors
 /// [`Error::Invalid`] for an `after` that is no log; [`Error::Unavailable`]. What goes wrong later breaks the answer off.
 pub(crate) async fn export(app: &App, streamer: Streamer, wanted: Wanted) -> Result<Response> {
-    let Wanted { asked, format, after } = wanted;
+    let began = Instant::now();
+    let Wanted { mut asked, format, after } = wanted;
+    if asked.after.is_none() && !asked.goes_on {
+        asked.scope.received_up_to = settled(&app.queue, streamer.tenant(), asked.scope.received_up_to).await;
+    }
     let (is_first, cursor) = (after.is_none() && asked.after.is_none(), asked.first_cursor());
     let position = match after {
-        Some(id) => Some(app.rows.by_id(&streamer.caller.tenant, id).await?.ok_or_else(no_such_log)?.position()),
+        Some(id) => Some(app.rows.by_id(streamer.tenant(), id).await?.ok_or_else(no_such_log)?.position()),
         None => asked.after.map(|((timestamp, id), _)| Position { timestamp, id: id.uuid() }),
     };
-    let mut export = Export {
-        rows: app.rows.clone(),
-        records: Records::new(app.archive.clone()),
-        caller: streamer.caller,
-        auth: app.auth.clone(),
-        asked,
-        format,
-        position,
-        ready: VecDeque::new(),
-        is_read: false,
-        checked: Instant::now(),
-        _place: streamer.place,
-    };
+    let mut export = Export { rows: app.rows.clone(), records: Records::new(app.archive.clone()), streamer, asked, format, position, ready: VecDeque::new(), is_read: false };
     // What can be refused is refused before the answer begins.
     export.read().await?;
     let head = if is_first { format.head() } else { Bytes::new() };
@@ -144,10 +149,12 @@ pub(crate) async fn export(app: &App, streamer: Streamer, wanted: Wanted) -> Res
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ]);
     headers.insert(CURSOR, text(&cursor)?);
+    headers.insert(UP_TO, text(&received_at(export.asked.scope.received_up_to))?);
     let body = match app.host {
         Host::Streams => Body::from_stream(stream::try_unfold((Some(head), export), Export::next)),
         Host::CollectsAnswers => {
-            let (body, next) = export.collected(head).await?;
+            headers.insert(AS_TEXT, HeaderValue::from_static("text"));
+            let (body, next) = export.collected(head, began).await?;
             if let Some(next) = next {
                 headers.insert(NEXT, text(&next)?);
             }
@@ -169,13 +176,15 @@ impl Export {
         }
         let limit = self.records.rows_at_once();
         let query = ListQuery { scope: &self.asked.scope, ascending: self.asked.order.is_ascending(), after: self.position, limit };
-        let rows = self.rows.candidates(&self.caller.tenant, &query).await?;
-        let count = rows.len();
-        let whole = self.records.of(&self.caller.tenant, rows).await?;
-        self.is_read = count < limit && whole.len() == count;
-        self.position = whole.last().map(|whole| whole.row.position()).or(self.position);
+        let candidates = self.rows.candidates(self.streamer.tenant(), &query).await?;
+        let count = candidates.rows.len();
+        let whole = self.records.of(self.streamer.tenant(), candidates.rows).await?;
+        let last = whole.last().map(|whole| whole.row.position());
+        let all_came = count < limit && whole.len() == count;
+        self.is_read = all_came && candidates.unfinished.is_none();
+        self.position = candidates.unfinished.filter(|_| all_came).or(last).or(self.position);
         let whole = match &self.asked.scope.query {
-            Some(query) => meant(whole, query, &self.caller.tenant).await?,
+            Some(query) => meant(whole, query, self.streamer.tenant()).await?,
             None => whole,
         };
         self.ready = lines::write(whole, self.format).await?;
@@ -188,7 +197,7 @@ impl Export {
             return Ok(Some((head, (None, export))));
         }
         while export.ready.is_empty() && !export.is_read {
-            export.check().await?;
+            export.streamer.check().await?;
             if let Err(error) = export.read().await {
                 tracing::warn!(cause = chain(&error), "an export broke off");
                 return Err(error);
@@ -206,21 +215,8 @@ impl Export {
         Ok(Some((piece.into(), (None, export))))
     }
 
-    /// Looks the key up again, now and then.
-    async fn check(&mut self) -> Result<()> {
-        if self.checked.elapsed() > CHECK_EVERY {
-            self.checked = Instant::now();
-            // Where it cannot be told, the key was good just now.
-            if let Err(error @ (Error::Unauthenticated | Error::Forbidden { .. })) = self.caller.still_may(&self.auth).await {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
     /// As much as fits into one answer, and the cursor of the rest.
-    async fn collected(mut self, head: Bytes) -> Result<(Vec<u8>, Option<String>)> {
-        let began = Instant::now();
+    async fn collected(mut self, head: Bytes, began: Instant) -> Result<(Vec<u8>, Option<String>)> {
         let mut body = head.to_vec();
         let (mut room, mut last) = (MAX_ANSWER_BYTES - size_in_event(&body), None);
         loop {

@@ -1,5 +1,5 @@
 //! Search: lists (Postgres), full text (OpenSearch gives ids, Postgres the rows), details (OpenSearch, else the raw object) and
-//! what became of a batch.
+//! what became of a batch. Beside them counts over time and of values, tails, and exports.
 //!
 //! The tenant comes from the key, and every store is asked for that tenant's only: another's log is a 404. With OpenSearch down
 //! lists and details work, and a search answers from the rows, saying so (`source`, `complete`). Pages are stable: the first

@@ -110,6 +110,8 @@ pub(crate) struct Asked {
     pub(crate) limit: usize,
     /// What each log is answered with.
     pub(crate) fields: Selection,
+    /// Whether it came with a cursor, and so with a fixed set of logs.
+    pub(crate) goes_on: bool,
 }
 
 impl Asked {
@@ -156,7 +158,7 @@ impl Asked {
         };
         let query = filters.query.as_deref().map(|text| query_of(text, now)).transpose()?;
         let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to };
-        Ok(Self { filters, scope, order, after: cursor.and_then(|cursor| Some((cursor.after?, cursor.score))), limit, fields })
+        Ok(Self { filters, scope, order, after: cursor.and_then(|cursor| Some((cursor.after?, cursor.score))), limit, fields, goes_on: cursor.is_some() })
     }
 
     /// The cursor of the page after this one.

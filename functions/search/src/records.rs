@@ -1,7 +1,7 @@
 //! Records of rows, out of raw: each frame is fetched and unpacked once, whatever number of rows it holds, and only so much is held
 //! at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -17,8 +17,10 @@ use shared::rows::Row;
 
 /// Most text of records that is held at once, in bytes. One record may have a megabyte.
 const MOST_AT_ONCE: usize = 2 * 1024 * 1024;
-/// Most rows whose records are read at once.
+/// Most rows whose records are read at once, and most frames that they may lie in: of a quiet tenant each row has one of its own, and a read
+/// must not take for ever.
 const MOST_ROWS: usize = 1_000;
+const MOST_FRAMES: usize = 64;
 /// Frames that are fetched at the same time: each is some megabytes while it is unpacked.
 const FRAMES_AT_ONCE: usize = 2;
 
@@ -26,11 +28,16 @@ const FRAMES_AT_ONCE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) row: Row,
-    /// As it was sent; `None` where raw does not hold it, which is logged.
+    /// As it was sent; `None` where raw does not hold it, which is logged, or where it was not asked for.
     pub(crate) record: Option<Box<RawValue>>,
 }
 
 impl Whole {
+    /// A row of which the record was not asked for.
+    pub(crate) fn of_row(row: Row) -> Self {
+        Self { row, record: None }
+    }
+
     /// Whether a query means it. A log whose record is lost is what its row says.
     fn is_meant_by(&self, query: &Query, tenant: &TenantId) -> bool {
         let Some(sent) = self.record.as_ref().map(|record| record.get().as_bytes()) else { return self.row.is_meant_by(query) };
@@ -48,10 +55,10 @@ pub(crate) async fn meant(logs: Vec<Whole>, query: &Query, tenant: &TenantId) ->
     looking.await.map_err(|e| Error::internal("looking at records", e))
 }
 
-/// Where a frame lies.
-type Place = (String, i32, i32);
+/// Where a frame lies: its object, first byte and bytes.
+type FrameAt = (String, i32, i32);
 /// The frame that was read last: rows that come one after the other often lie in one.
-type Last = Option<(Place, Arc<Vec<u8>>)>;
+type Last = Option<(FrameAt, Arc<Vec<u8>>)>;
 
 /// Reads records.
 #[derive(Debug)]
@@ -77,6 +84,10 @@ impl Records {
     /// Weather of the object store.
     pub(crate) async fn of(&mut self, tenant: &TenantId, mut rows: Vec<Row>) -> Result<Vec<Whole>> {
         self.rows_at_once = (2 * self.rows_at_once).min(MOST_ROWS);
+        let mut frames = HashSet::new();
+        let fits = rows.iter().position(|row| frames.insert((&row.raw_path, row.raw_offset)) && frames.len() > MOST_FRAMES);
+        drop(frames);
+        rows.truncate(fits.unwrap_or(usize::MAX));
         let mut found = loop {
             match self.found(tenant, &rows).await? {
                 Some(found) => break found,
@@ -89,7 +100,7 @@ impl Records {
 
     /// The records of these rows by id, or nothing where they are more than one and too much at once.
     async fn found(&mut self, tenant: &TenantId, rows: &[Row]) -> Result<Option<HashMap<LogId, Box<RawValue>>>> {
-        let mut frames: HashMap<Place, Vec<LogId>> = HashMap::new();
+        let mut frames: HashMap<FrameAt, Vec<LogId>> = HashMap::new();
         for row in rows {
             frames.entry((row.raw_path.clone(), row.raw_offset, row.raw_length)).or_default().push(row.id);
         }
@@ -121,7 +132,7 @@ impl Records {
 }
 
 /// The text of a frame; `None` for one that raw does not hold.
-async fn text(archive: &Archive, (path, offset, length): &Place, known: Option<Arc<Vec<u8>>>) -> Result<Option<Arc<Vec<u8>>>> {
+async fn text(archive: &Archive, (path, offset, length): &FrameAt, known: Option<Arc<Vec<u8>>>) -> Result<Option<Arc<Vec<u8>>>> {
     if known.is_some() {
         return Ok(known);
     }

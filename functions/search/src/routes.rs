@@ -181,12 +181,12 @@ async fn read_watermark(State(app): State<App>, caller: Caller<Read>) -> Result<
     )
 )]
 async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMap, Params(params): Params<TailParams>) -> Result<Response> {
-    let last_event = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let last_event = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("not ASCII")).filter(|id| !id.is_empty());
     let asked = tail::Asked::read(params, last_event, app.queue.now_ms())?;
     if tail::wants_events(&headers) {
         return Ok(tail::events(&app, streamer, asked));
     }
-    let tailed = tail::tail(&app, &streamer.caller.tenant, asked).await?;
+    let tailed = tail::tail(&app, streamer.tenant(), asked).await?;
     Ok(Json(tailed).into_response())
 }
 
@@ -201,6 +201,7 @@ async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMa
             status = 200, description = "The logs", content((String = "application/x-ndjson"), (String = "text/csv")),
             headers(
                 ("x-export-cursor" = String, description = "Fixes which logs belong to the export"),
+                ("x-export-up-to" = String, description = "All that was received up to this moment belongs to it"),
                 ("x-export-next" = Option<String>, description = "Cursor of the rest, where the answer ends before the export does"),
             )
         ),

@@ -19,7 +19,7 @@ use shared::error::{Error, Result};
 use shared::ids::{BatchId, TenantId};
 use shared::query::Scope;
 use shared::queue::Queue;
-use shared::rows::{Row, Rows};
+use shared::rows::Rows;
 use shared::timestamp::UnixMs;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -28,19 +28,19 @@ use crate::App;
 use crate::honesty::Honesty;
 use crate::page::{Log, Source, cut, received_at};
 use crate::params::{levels, number, optional_query, services};
-use crate::records::{Records, meant};
+use crate::records::{Records, Whole, meant};
 use crate::select::Selection;
 
 /// How long after receipt a batch is sure to be seen in the queue, or stored: ingest pushes it within 1.5 s of making its id, or not at
 /// all (`ingest::REDIS_TIMEOUT`, held to by the push itself), and clocks are told apart to some hundred milliseconds.
-const SETTLES_IN_MS: u64 = 2_000;
+pub(crate) const SETTLES_IN_MS: u64 = 2_000;
 /// Rows that are looked at in one step.
 const ROWS_OF_A_STEP: usize = 1_000;
-/// A reader who is no further behind than this is not asked how many logs that is, in milliseconds.
+/// A reader who is no further behind than this has no gap, in milliseconds.
 const BEHIND_MS: u64 = 10_000;
 /// A reader with more logs before it gets the latest [`KEPT`] of them, and is told how many were left out.
-const MOST_BEHIND: u64 = 100_000;
-const KEPT: u64 = 10_000;
+const MOST_BEHIND: u32 = 100_000;
+const KEPT: u32 = 10_000;
 /// Pause between two looks where there is nothing new.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait for something new, in seconds: the gateway gives up after 29.
@@ -61,7 +61,7 @@ pub(crate) struct TailParams {
     service: Vec<String>,
     /// Only this level. Can be repeated: any of them.
     level: Vec<String>,
-    /// Goes on from there: `cursor` of the answer before, or the `id` of an event. Without it, from now on. `Last-Event-ID` goes before it.
+    /// Goes on from there: `cursor` of the answer before, or the `id` of an event. Without it, from two seconds ago on. `Last-Event-ID` goes before it.
     #[param(example = "0199cd9c-4d20-7000-8000-000000000003")]
     cursor: Option<String>,
     /// Names of the fields that each log is answered with, with commas between them; none for all.
@@ -78,8 +78,8 @@ pub(crate) struct TailParams {
 /// Logs that were left out, because the reader was too far behind.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Gap {
-    /// How many: all logs of the tenant, whether they are meant or not.
-    skipped: u64,
+    /// How many: all logs of the tenant, whether they are meant or not. Null where there are so many that counting takes too long.
+    skipped: Option<u64>,
     /// Received after this moment.
     #[schema(format = DateTime)]
     from: String,
@@ -178,51 +178,40 @@ impl Follower {
     /// [`Error::Unavailable`]: then the place is the same as before.
     async fn step(&mut self) -> Result<Step> {
         let (now_ms, first_under_way) = self.queue.first_under_way(&self.tenant).await?;
-        let settled = now_ms.saturating_sub(SETTLES_IN_MS);
-        let up_to_ms = first_under_way.map_or(settled, |first| settled.min(first.saturating_sub(1)));
+        let up_to_ms = before(now_ms.saturating_sub(SETTLES_IN_MS), first_under_way);
         let up_to = BatchId::last_log(up_to_ms);
         let mut position = *self.position.get_or_insert(up_to);
         if position >= up_to {
             return Ok(Step { gap: None, logs: Vec::new(), caught_up: true });
         }
-        let mut gap = None;
-        if up_to_ms.saturating_sub(ms_of(position)) > BEHIND_MS
-            && let Some(skipped) = self.rows.skipped(&self.tenant, position, up_to, MOST_BEHIND, KEPT).await?
-        {
-            gap = Some(Gap { skipped: skipped.logs, from: received_at(ms_of(position)), to: received_at(ms_of(skipped.up_to)), place: skipped.up_to });
-            position = skipped.up_to;
-        }
+        let gap = if up_to_ms.saturating_sub(ms_of(position)) > BEHIND_MS { self.gap(position, up_to).await? } else { None };
+        position = gap.as_ref().map_or(position, |gap| gap.place);
         self.scope.received_up_to = up_to_ms;
         let reads_records = self.scope.query.as_ref().is_some_and(|query| !query.is_told_by_rows());
         let limit = if reads_records { self.records.rows_at_once() } else { ROWS_OF_A_STEP };
         let rows = self.rows.received(&self.tenant, &self.scope, position, limit).await?;
-        let (mut caught_up, last) = (rows.len() < limit, rows.last().map(|row| row.id.uuid()));
-        let rows = match &self.scope.query {
-            Some(query) if reads_records => {
-                let whole = self.records.of(&self.tenant, rows).await?;
-                // Fewer than were asked for: the others are too much at once.
-                let read_to = whole.last().map(|whole| whole.row.id.uuid());
-                caught_up &= read_to == last;
-                position = read_to.unwrap_or(position);
-                meant(whole, query, &self.tenant).await?.into_iter().map(|whole| whole.row).collect()
-            }
-            Some(query) => {
-                position = last.unwrap_or(position);
-                rows.into_iter().filter(|row| row.is_meant_by(query)).collect::<Vec<Row>>()
-            }
-            None => {
-                position = last.unwrap_or(position);
-                rows
-            }
-        };
-        self.position = Some(if caught_up { up_to } else { position });
-        Ok(Step { gap, logs: rows.into_iter().map(|row| (row.id.uuid(), Log::from(row))).collect(), caught_up })
+        let found = rows.len();
+        let mut logs = if reads_records { self.records.of(&self.tenant, rows).await? } else { rows.into_iter().map(Whole::of_row).collect() };
+        // Fewer than were found: the others are too much at once.
+        let caught_up = found < limit && logs.len() == found;
+        let looked_at = logs.last().map_or(position, |log| log.row.id.uuid());
+        if let Some(query) = &self.scope.query {
+            logs = meant(logs, query, &self.tenant).await?;
+        }
+        self.position = Some(if caught_up { up_to } else { looked_at });
+        Ok(Step { gap, logs: logs.into_iter().map(|log| (log.row.id.uuid(), Log::from(log.row))).collect(), caught_up })
     }
 
-    /// The place behind what was looked at.
-    fn position(&self) -> Uuid {
-        self.position.unwrap_or_default()
+    /// What a reader at this place leaves out to go on near the end.
+    async fn gap(&self, position: Uuid, up_to: Uuid) -> Result<Option<Gap>> {
+        let skipped = self.rows.skipped(&self.tenant, position, up_to, MOST_BEHIND, KEPT).await?;
+        Ok(skipped.map(|skipped| Gap { skipped: skipped.logs, from: received_at(ms_of(position)), to: received_at(ms_of(skipped.up_to)), place: skipped.up_to }))
     }
+}
+
+/// The moment up to which all that was received is stored: none after the first batch that is still under way.
+pub(crate) fn before(settled_ms: u64, first_under_way: Option<u64>) -> u64 {
+    first_under_way.map_or(settled_ms, |first| settled_ms.min(first.saturating_sub(1)))
 }
 
 /// When the id at a place was made, in milliseconds since 1970.
@@ -247,7 +236,7 @@ pub(crate) async fn tail(app: &App, tenant: &TenantId, asked: Asked) -> Result<T
     }
     let candidates = step.logs.into_iter().map(|(id, log)| (id, Some(log)));
     let page = cut(candidates, limit, &follower.fields)?;
-    let cursor = page.next.unwrap_or_else(|| follower.position());
+    let cursor = page.next.or(follower.position).unwrap_or_default();
     let source = if follower.scope.query.as_ref().is_some_and(|query| !query.is_told_by_rows()) { Source::Raw } else { Source::Postgres };
     let honesty = Honesty::new(source, step.gap.is_none(), None, began);
     Ok(Tailed { logs: page.logs, gap: step.gap, cursor, up_to: received_at(ms_of(cursor)), honesty })

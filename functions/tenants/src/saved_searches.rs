@@ -142,7 +142,7 @@ fn now() -> i64 {
 }
 
 fn query(sent: &str) -> Result<String, String> {
-    Query::parse(sent, now()).map(|_| sent.to_owned()).map_err(|error| format!("{error}\n{}", error.place.caret))
+    Query::parse(sent, now()).map(|_| sent.replace('\0', "\u{fffd}")).map_err(|error| format!("{error}\n{}", error.place.caret))
 }
 
 fn short(sent: &str) -> Result<String, String> {

@@ -3,9 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+
+/// How often it is written down where to go on.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What takes an export up again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ pub(super) struct Target {
 #[derive(Debug)]
 enum Out {
     Print(io::Stdout),
-    File { file: File, path: PathBuf },
+    File { file: File, path: PathBuf, kept: Option<Instant> },
 }
 
 impl Target {
@@ -43,19 +47,29 @@ impl Target {
         let Some(path) = path else { return Ok(Self { out: Out::Print(io::stdout()), mark: fresh }) };
         ensure!(!path.exists(), "{} is there already", path.display());
         let part = beside(path, ".part");
-        let mark = match std::fs::read(beside(path, ".part.cursor")) {
+        let mut mark = match std::fs::read(beside(path, ".part.cursor")) {
             Ok(kept) => serde_json::from_slice::<Mark>(&kept).with_context(|| format!("reading what {} goes on with", part.display()))?,
-            Err(_) => fresh,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fresh.clone(),
+            Err(error) => return Err(error).with_context(|| format!("reading what {} goes on with", part.display())),
         };
-        ensure!(mark.filters == filters, "{} is part of another export: remove it, or ask as before", part.display());
+        ensure!(mark.filters == filters, "{0} is part of another export: remove it and {0}.cursor, or ask as before", part.display());
         let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(&part).with_context(|| format!("opening {}", part.display()))?;
+        if file.metadata()?.len() < mark.bytes {
+            // What the mark speaks of is not there.
+            mark = fresh;
+        }
         file.set_len(mark.bytes)?;
         file.seek(io::SeekFrom::Start(mark.bytes))?;
-        Ok(Self { out: Out::File { file, path: path.to_owned() }, mark })
+        Ok(Self { out: Out::File { file, path: path.to_owned(), kept: None }, mark })
     }
 
     pub(super) fn mark(&self) -> &Mark {
         &self.mark
+    }
+
+    /// Whether nothing is there yet, not even a header.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mark.bytes == 0
     }
 
     /// Logs that are there.
@@ -79,11 +93,17 @@ impl Target {
         self.mark.bytes += text.len() as u64;
         self.mark.logs += logs;
         self.mark.after = after.or_else(|| self.mark.after.take());
-        self.keep()
+        match &self.out {
+            Out::File { kept: Some(kept), .. } if kept.elapsed() < KEEP_EVERY => Ok(()),
+            _ => self.keep(),
+        }
     }
 
-    fn keep(&self) -> anyhow::Result<()> {
-        if let Out::File { path, .. } = &self.out {
+    /// Writes down where to go on: what it speaks of is on disk by then.
+    fn keep(&mut self) -> anyhow::Result<()> {
+        if let Out::File { file, path, kept } = &mut self.out {
+            *kept = Some(Instant::now());
+            file.sync_data()?;
             // Written anew and renamed: what is cut off must not be read.
             let (fresh, kept) = (beside(path, ".part.cursor.new"), beside(path, ".part.cursor"));
             std::fs::write(&fresh, serde_json::to_vec(&self.mark)?).and_then(|()| std::fs::rename(&fresh, &kept)).with_context(|| format!("writing {}", kept.display()))?;
@@ -93,7 +113,7 @@ impl Target {
 
     /// All is there.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        if let Out::File { file, path } = &mut self.out {
+        if let Out::File { file, path, .. } = &mut self.out {
             file.sync_all()?;
             std::fs::rename(beside(path, ".part"), &*path).with_context(|| format!("writing {}", path.display()))?;
             std::fs::remove_file(beside(path, ".part.cursor"))?;

@@ -13,11 +13,16 @@ use super::target::Target;
 /// How long a connection may take to come about. An answer may take longer: a rare query is looked for in all that there is.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// Characters of a key that are written down: its kind and four of thirty.
+const KEY_SHOWN: usize = 12;
+
 /// Asks for exports.
 #[derive(Debug)]
 pub(super) struct Wire {
     http: Client,
     base: Url,
+    /// The beginning of the key: as much as tells keys apart.
+    key: String,
     format: Format,
     filters: Vec<(&'static str, String)>,
 }
@@ -51,12 +56,13 @@ impl Wire {
         let mut filters: Vec<_> = filters.collect();
         filters.push(("sort", arguments.sort));
         let format = if arguments.format == "csv" { Format::Csv } else { Format::Ndjson };
-        Ok(Self { http, base: Url::parse(&arguments.url).context("--url")?, format, filters })
+        Ok(Self { http, base: Url::parse(&arguments.url).context("--url")?, key: arguments.key.chars().take(KEY_SHOWN).collect(), format, filters })
     }
 
-    /// What is asked for, in one line.
+    /// What is asked for, where and by whom, in one line.
     pub(super) fn filters(&self) -> String {
-        self.filters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+        let asked = self.filters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        format!("{}?{asked} {}", self.base, self.key)
     }
 
     /// How many logs there are, where that can be had: it is for show.
@@ -68,7 +74,7 @@ impl Wire {
     }
 
     /// Asks for what the target lacks, and writes it down.
-    pub(super) async fn fetch(&self, target: &mut Target, progress: &mut Progress) -> anyhow::Result<Ended> {
+    pub(super) async fn fetch(&self, target: &mut Target, progress: &Progress) -> anyhow::Result<Ended> {
         let mut url = self.base.join("/v1/export").context("--url")?;
         url.query_pairs_mut().extend_pairs(&self.filters).append_pair("format", self.format.name());
         if !target.mark().cursor.is_empty() {
@@ -105,7 +111,9 @@ impl Wire {
                 Err(error) => return Ok(Ended::BrokeOff(anyhow!(error).context("the answer broke off"))),
             }
         }
-        anyhow::ensure!(waiting.is_empty(), "the answer ended within a log");
+        if !waiting.is_empty() {
+            return Ok(Ended::BrokeOff(anyhow!("the answer ended within a log")));
+        }
         match next {
             Some(next) => target.goes_on_with(&next).map(|()| Ended::HasMore),
             None => Ok(Ended::Complete),
@@ -118,9 +126,10 @@ impl Wire {
         let (Some(end), logs) = (ends.last().copied(), ends.len()) else { return Ok(()) };
         let begin = if logs > 1 { ends[logs - 2] } else { 0 };
         let last = self.format.id(&waiting[begin..end]);
-        // A header is no log.
+        // A header is no log, and comes again where the answer broke off before the first.
         let is_headed = self.format == Format::Csv && target.mark().after.is_none() && waiting.starts_with(b"id,");
-        target.write(&waiting[..end], logs as u64 - u64::from(is_headed), last)?;
+        let begin = if is_headed && !target.is_empty() { ends[0] } else { 0 };
+        target.write(&waiting[begin..end], logs as u64 - u64::from(is_headed), last)?;
         waiting.drain(..end);
         Ok(())
     }

@@ -73,17 +73,17 @@ impl Seats {
         }
     }
 
-    /// Takes a seat. Where there is none, whoever has been quiet the longest is dismissed.
-    pub(super) fn take(self: &Arc<Self>) -> Seat {
+    /// Takes a seat. Where there is none, whoever has been quiet the longest is dismissed; `None` where nobody is.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
         let state = Arc::new(State { quiet_since: AtomicU64::new(self.now()), go: Notify::new() });
         let mut taken = self.taken.lock().expect("no panic while held");
-        if taken.seats.len() >= self.most {
-            taken.dismiss_one();
+        if taken.seats.len() >= self.most && !taken.dismiss_one() {
+            return None;
         }
         let number = taken.next;
         taken.next += 1;
         taken.seats.insert(number, Arc::clone(&state));
-        Seat { seats: Arc::clone(self), number, state }
+        Some(Seat { seats: Arc::clone(self), number, state })
     }
 
     /// Dismisses who has been quiet for so long.
@@ -101,11 +101,14 @@ impl Taken {
         self.seats.len() < most || self.seats.values().any(|state| state.quiet_since.load(Ordering::Relaxed) != AT_WORK)
     }
 
-    fn dismiss_one(&mut self) {
+    /// Whether there was one to be dismissed.
+    fn dismiss_one(&mut self) -> bool {
         let quiet = self.seats.iter().map(|(number, state)| (state.quiet_since.load(Ordering::Relaxed), *number)).filter(|(since, _)| *since != AT_WORK);
-        if let Some(state) = quiet.min().and_then(|(_, number)| self.seats.remove(&number)) {
+        let dismissed = quiet.min().and_then(|(_, number)| self.seats.remove(&number));
+        dismissed.is_some_and(|state| {
             state.go.notify_one();
-        }
+            true
+        })
     }
 }
 
@@ -164,12 +167,12 @@ mod tests {
     #[tokio::test]
     async fn the_longest_quiet_makes_room_and_who_is_at_work_never_does() {
         let seats = Arc::new(Seats::new(3));
-        let all: Vec<Seat> = (0..3).map(|_| seats.take()).collect();
+        let all: Vec<Seat> = (0..3).map(|_| seats.take().expect("room")).collect();
         all[0].state.quiet_since.store(9, Ordering::Relaxed);
         all[1].state.quiet_since.store(5, Ordering::Relaxed);
         let at_work = all[2].begin();
         seats.room().await;
-        let fourth = seats.take();
+        let fourth = seats.take().expect("room");
         assert_eq!(all.iter().map(is_dismissed).collect::<Vec<_>>(), [false, true, false]);
 
         let (first, new) = (all[0].begin(), fourth.begin());
@@ -182,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_quiet_for_long_goes() {
         let seats = Arc::new(Seats::new(9));
-        let (quiet, busy) = (seats.take(), seats.take());
+        let (quiet, busy) = (seats.take().expect("room"), seats.take().expect("room"));
         let at_work = busy.begin();
         seats.dismiss_quiet(Duration::from_secs(60));
         assert!(!is_dismissed(&quiet));
@@ -195,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_seat_is_free_once_its_connection_ended() {
         let seats = Arc::new(Seats::new(1));
-        let only = seats.take();
+        let only = seats.take().expect("room");
         let at_work = only.begin();
         assert!(seats.room().now_or_never().is_none());
         drop(at_work);

@@ -1,8 +1,7 @@
 //! Counting rows: bars over time, and values of fields; exact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::narrow::Texts;
@@ -22,31 +21,49 @@ impl Rows {
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[CountBy], limit: usize) -> Result<(Vec<Facet>, u64)> {
         // Once by all three: there are few combinations, and to add them up is cheaper than to look at each row for each field.
-        let statement = "select r.level, r.service, r.language, count(*) as logs from {schema}.log_rows r";
+        let statement = "with counted as materialized (select r.level, r.service, r.language, count(*) as logs from {schema}.log_rows r";
         let mut sql = QueryBuilder::new(on(tenant, statement).as_str());
         within(&mut sql, scope, Texts::Beginnings);
-        sql.push(" group by r.level, r.service, r.language");
+        sql.push(
+            " group by r.level, r.service, r.language), added as ( \
+                 select 0 as field, level::text as value, sum(logs)::int8 as logs from counted group by level \
+                 union all select 1, service, sum(logs)::int8 from counted group by service \
+                 union all select 2, language, sum(logs)::int8 from counted where language is not null group by language \
+             ), ranked as ( \
+                 select *, sum(logs) over (partition by field)::int8 as of_field, row_number() over (partition by field order by logs desc, value collate \"C\") as rank from added \
+             ) select field, value, logs, of_field from ranked where rank <= ",
+        );
+        sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        sql.push(" union all select 3, '', coalesce(sum(logs), 0)::int8, 0 from counted");
         let fail = failed(Engine::Rows, "counting rows");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
-        let mut rows = sql.build().fetch(&mut *tx);
-        let mut counts = vec![HashMap::<String, u64>::new(); fields.len()];
+        let rows = sql.build().fetch_all(&mut *tx).await.map_err(&fail)?;
+        let mut found = vec![Facet::default(); fields.len()];
         let mut total = 0;
-        while let Some(row) = rows.try_next().await.map_err(&fail)? {
-            let logs = u64::try_from(row.try_get::<i64, _>("logs").map_err(&fail)?).unwrap_or_default();
-            total += logs;
-            for (field, counts) in fields.iter().zip(&mut counts) {
-                let value = match field {
-                    CountBy::Level => Level::from_number(row.try_get("level").map_err(&fail)?).map(|level| level.as_str().to_owned()),
-                    CountBy::Service => Some(row.try_get("service").map_err(&fail)?),
-                    CountBy::Language => row.try_get("language").map_err(&fail)?,
-                };
-                if let Some(value) = value {
-                    *counts.entry(value).or_default() += logs;
+        for row in &rows {
+            let (field, value): (i32, String) = (row.try_get("field").map_err(&fail)?, row.try_get("value").map_err(&fail)?);
+            let (logs, of_field): (i64, i64) = (row.try_get("logs").map_err(&fail)?, row.try_get("of_field").map_err(&fail)?);
+            let (logs, of_field) = (u64::try_from(logs).unwrap_or_default(), u64::try_from(of_field).unwrap_or_default());
+            let (field, value) = match field {
+                0 => (CountBy::Level, value.parse().ok().and_then(Level::from_number).map_or(value, |level| level.as_str().to_owned())),
+                1 => (CountBy::Service, value),
+                2 => (CountBy::Language, value),
+                _ => {
+                    total = logs;
+                    continue;
                 }
+            };
+            if let Some(at) = fields.iter().position(|one| *one == field) {
+                found[at].values.push((value, logs));
+                found[at].other = of_field;
             }
         }
-        Ok((counts.into_iter().map(|counts| Facet::top(counts.into_iter().collect(), limit)).collect(), total))
+        for facet in &mut found {
+            let shown: u64 = facet.values.iter().map(|(_, logs)| logs).sum();
+            *facet = Facet { other: facet.other - shown, ..Facet::top(std::mem::take(&mut facet.values), limit) };
+        }
+        Ok((found, total))
     }
 
     /// Counts a tenant's rows in bars of time. The scope has no query: what a query means is not for SQL to count.

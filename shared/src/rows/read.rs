@@ -81,7 +81,7 @@ pub struct ListQuery<'a> {
 pub struct Listed {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Time ran out after this row was looked at: there may be more behind it.
+    /// Looking ended after this row was looked at: there may be more behind it.
     pub unfinished: Option<Position>,
 }
 

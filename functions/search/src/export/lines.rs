@@ -76,7 +76,8 @@ pub(super) async fn write(logs: Vec<Whole>, format: Format) -> Result<VecDeque<L
 fn line(log: Whole, format: Format) -> Result<Line> {
     let place = (log.row.timestamp, log.row.id);
     let log = match log.record {
-        Some(record) => Detail::new(log.row, record, Source::Raw)?,
+        // One that cannot be read any more is shown as it is: it must not keep all others.
+        Some(record) => Detail::new(log.row.clone(), record.clone(), Source::Raw).unwrap_or_else(|_| Detail { record, ..Detail::without_record(log.row) }),
         None => Detail::without_record(log.row),
     };
     let text = match format {

@@ -12,39 +12,37 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::Serialize;
 use serde_json::json;
-use shared::auth::{Authenticator, Caller, Read};
 use shared::error::{Engine, Error, chain};
 
-use super::{Asked, Follower, LOOK_EVERY, ms_of};
-use crate::concurrency::{Place, Streamer};
+use super::{Asked, Follower, LOOK_EVERY, Step, ms_of};
+use crate::concurrency::Streamer;
 use crate::page::received_at;
 use crate::{App, Host};
 
 /// A stream says something at least so often: proxies close what is silent (nginx, `proxy_read_timeout`, after 60 s).
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
-/// How often the key is looked up again: one that was revoked must not read on.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// When a client should come again after a stream ended.
 const COME_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// When an answer ends that is collected before it is sent.
-const COLLECT_FOR: Duration = Duration::from_secs(20);
+/// When an answer ends that is collected before it is sent: the gateway gives up after 29 s (API Gateway's integration timeout), and the last
+/// look takes some more.
+const COLLECT_FOR: Duration = Duration::from_secs(15);
 /// Asks nginx not to hold the stream back (`proxy_buffering`).
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A stream of events.
 struct Events {
     follower: Follower,
-    caller: Caller<Read>,
-    auth: Authenticator,
+    streamer: Streamer,
     ready: VecDeque<Event>,
-    said_something: Instant,
-    checked: Instant,
+    /// `None` before the first word: that comes at once, for its place.
+    said_something: Option<Instant>,
     /// What is waited for, once that was said.
     waiting_for: Option<Engine>,
     /// Ends with the first logs, or at that time.
     ends_at: Option<Instant>,
     has_ended: bool,
-    _place: Place,
+    /// Whether logs came, or a gap.
+    has_shown: bool,
 }
 
 /// Whether a client asks for events.
@@ -54,19 +52,16 @@ pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
 
 /// Follows a tenant's logs for as long as the client reads, or where the host collects answers until there is something.
 pub(crate) fn events(app: &App, streamer: Streamer, asked: Asked) -> Response {
-    let follower = Follower::new(app, streamer.caller.tenant.clone(), asked);
-    let now = Instant::now();
+    let follower = Follower::new(app, streamer.tenant().clone(), asked);
     let events = Events {
         follower,
-        caller: streamer.caller,
-        auth: app.auth.clone(),
+        streamer,
         ready: VecDeque::from([Event::default().retry(COME_AGAIN_AFTER).comment("following")]),
-        said_something: now,
-        checked: now,
+        said_something: None,
         waiting_for: None,
-        ends_at: (app.host == Host::CollectsAnswers).then(|| now + COLLECT_FOR),
+        ends_at: (app.host == Host::CollectsAnswers).then(|| Instant::now() + COLLECT_FOR),
         has_ended: false,
-        _place: streamer.place,
+        has_shown: false,
     };
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store")), (NO_BUFFERING, HeaderValue::from_static("no"))]);
     (headers, Sse::new(stream::unfold(events, Events::next))).into_response()
@@ -76,7 +71,6 @@ impl Events {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                self.said_something = Instant::now();
                 return Some((Ok(event), self));
             }
             if self.has_ended {
@@ -88,26 +82,14 @@ impl Events {
 
     /// Looks once; where there was nothing, waits for a moment.
     async fn look(&mut self) {
-        if self.checked.elapsed() > CHECK_EVERY {
-            self.checked = Instant::now();
-            // Where it cannot be told, the key was good just now.
-            if let Err(Error::Unauthenticated | Error::Forbidden { .. }) = self.caller.still_may(&self.auth).await {
-                self.has_ended = true;
-                return;
-            }
+        if self.streamer.check().await.is_err() {
+            self.has_ended = true;
+            return;
         }
         let caught_up = match self.follower.step().await {
             Ok(step) => {
                 self.waiting_for = None;
-                if let Some(gap) = &step.gap {
-                    self.say("gap", gap.place, gap);
-                }
-                for (place, log) in &step.logs {
-                    match self.follower.fields.of(log) {
-                        Ok(log) => self.say("log", *place, &log),
-                        Err(error) => tracing::error!(cause = chain(&error), "a log could not be shown"),
-                    }
-                }
+                self.show(&step);
                 step.caught_up
             }
             Err(Error::Unavailable { engine, source }) => {
@@ -124,11 +106,9 @@ impl Events {
                 true
             }
         };
-        let is_over = self.ends_at.is_some_and(|at| !self.ready.is_empty() || Instant::now() >= at);
-        if self.said_something.elapsed() > HEARTBEAT_EVERY || (is_over && self.ready.is_empty()) {
-            let up_to = ms_of(self.follower.position());
-            let lag_s = self.follower.queue.now_ms().saturating_sub(up_to) as f64 / 1000.0;
-            self.say("heartbeat", self.follower.position(), &json!({ "up_to": received_at(up_to), "lag_s": lag_s }));
+        let is_over = self.ends_at.is_some_and(|at| self.has_shown || Instant::now() >= at);
+        if self.ready.is_empty() && (is_over || self.said_something.is_none_or(|at| at.elapsed() > HEARTBEAT_EVERY)) {
+            self.beat();
         }
         self.has_ended |= is_over;
         if caught_up && self.ready.is_empty() {
@@ -136,9 +116,41 @@ impl Events {
         }
     }
 
+    /// Says what came in.
+    fn show(&mut self, step: &Step) {
+        if let Some(gap) = &step.gap {
+            self.say("gap", gap.place, gap);
+        }
+        for (place, log) in &step.logs {
+            match self.follower.fields.of(log) {
+                Ok(log) => self.say("log", *place, &log),
+                Err(error) => tracing::error!(cause = chain(&error), "a log could not be shown"),
+            }
+        }
+        self.has_shown |= step.gap.is_some() || !step.logs.is_empty();
+    }
+
+    /// Says that it is there, and how far it has come, once that is known.
+    fn beat(&mut self) {
+        match self.follower.position {
+            Some(place) => {
+                let up_to = ms_of(place);
+                let lag_s = self.follower.queue.now_ms().saturating_sub(up_to) as f64 / 1000.0;
+                self.say("heartbeat", place, &json!({ "up_to": received_at(up_to), "lag_s": lag_s }));
+            }
+            None => {
+                self.ready.push_back(Event::default().comment("nothing could be looked at yet"));
+                self.said_something = Some(Instant::now());
+            }
+        }
+    }
+
     fn say(&mut self, name: &'static str, place: uuid::Uuid, data: &impl Serialize) {
         match Event::default().event(name).id(place.to_string()).json_data(data) {
-            Ok(event) => self.ready.push_back(event),
+            Ok(event) => {
+                self.ready.push_back(event);
+                self.said_something = Some(Instant::now());
+            }
             Err(error) => tracing::error!(%error, "an event could not be written"),
         }
     }
