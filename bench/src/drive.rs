@@ -49,7 +49,8 @@ pub(crate) async fn run(url: &str, key: &str, events: &[Event]) -> anyhow::Resul
     Ok(Sent { batches, accepted_in, stored_in: began.elapsed() })
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
+/// One kept connection.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).build()?)
 }
 

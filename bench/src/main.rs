@@ -8,6 +8,7 @@ mod flood;
 mod outage;
 mod pace;
 mod reading;
+mod search;
 mod server;
 mod verify;
 
@@ -44,6 +45,8 @@ enum Case {
     Tail(reading::Tailing),
     /// A hundred thousand logs page by page, by list and by search, while others come in: each once.
     Paging(reading::Paging),
+    /// What readers wait for over many logs, beside the same requests sent straight to the engines.
+    Search(search::Search),
 }
 
 #[tokio::main]
@@ -57,5 +60,6 @@ async fn main() -> anyhow::Result<()> {
         Case::Flood(flood) => flood::run(&env, &events, flood).await,
         Case::Tail(tailing) => reading::tail(&env, &events, tailing).await,
         Case::Paging(paging) => reading::paging(&env, &events, paging).await,
+        Case::Search(search) => search::run(&env, &events, search, arguments.seed).await,
     }
 }

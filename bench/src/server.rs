@@ -45,6 +45,11 @@ impl Server {
     /// Makes a tenant and a key for it.
     pub(crate) async fn tenant(&self, id: &str) -> anyhow::Result<String> {
         self.as_operator("/v1/tenants", &json!({ "id": id, "name": id })).await?;
+        self.key(id).await
+    }
+
+    /// Makes a key for a tenant that is there.
+    pub(crate) async fn key(&self, id: &str) -> anyhow::Result<String> {
         let key = self.as_operator(&format!("/v1/tenants/{id}/keys"), &json!({ "name": "bench" })).await?;
         key["key"].as_str().map(str::to_owned).context("no key in the answer")
     }

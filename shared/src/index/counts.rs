@@ -20,20 +20,25 @@ impl Index {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn histogram(&self, tenant: &TenantId, scope: &Scope, bars: &Bars) -> Result<Counted> {
+        let Answered { answer, complete } = self.ask_everywhere(tenant, &Self::histogram_body(tenant, scope, bars)).await?;
+        let found = answer["aggregations"]["bars"]["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete })
+    }
+
+    /// What [`Index::histogram`] asks, as JSON.
+    #[must_use]
+    pub fn histogram_body(tenant: &TenantId, scope: &Scope, bars: &Bars) -> Value {
         let mut over_time = json!({ "date_histogram": { "field": "timestamp", "fixed_interval": format!("{}ms", bars.interval_ms), "min_doc_count": 1 } });
         if let Some(by) = bars.by {
             over_time["aggs"] = json!({ "by": { "terms": { "field": by.name(), "size": VALUES_OF_A_BAR } } });
         }
-        let body = json!({
+        json!({
             "size": 0,
             "track_total_hits": false,
             "timeout": format!("{}ms", ENGINE_TIMEOUT.as_millis()),
             "query": scope.clause(tenant, Order::Newest),
             "aggs": { "bars": over_time },
-        });
-        let Answered { answer, complete } = self.ask_everywhere(tenant, &body).await?;
-        let found = answer["aggregations"]["bars"]["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(Counted { bars: found.iter().filter_map(|bar| Some((bar["key"].as_i64()?, counts_of(bar)?))).collect(), complete })
+        })
     }
 
     /// Counts the values of some fields over a tenant's logs.
@@ -41,19 +46,7 @@ impl Index {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[FacetField], limit: usize) -> Result<(Vec<Facet>, u64, bool)> {
-        let terms = |field: &FacetField| match field {
-            FacetField::Record(field) => json!({ "terms": { "field": field.name(), "size": limit, "shard_size": SHARD_VALUES } }),
-            FacetField::Attribute(path) => json!({ "terms": { "field": "attributes", "include": format!("{}=.*", literally(path)), "size": limit, "shard_size": SHARD_VALUES } }),
-        };
-        let aggregations: serde_json::Map<_, _> = fields.iter().enumerate().map(|(n, field)| (n.to_string(), terms(field))).collect();
-        let body = json!({
-            "size": 0,
-            "track_total_hits": true,
-            "timeout": format!("{}ms", ENGINE_TIMEOUT.as_millis()),
-            "query": scope.clause(tenant, Order::Newest),
-            "aggs": aggregations,
-        });
-        let Answered { answer, complete } = self.ask_everywhere(tenant, &body).await?;
+        let Answered { answer, complete } = self.ask_everywhere(tenant, &Self::facets_body(tenant, scope, fields, limit)).await?;
         let facet = |(n, field): (usize, &FacetField)| {
             let found = &answer["aggregations"][n.to_string()];
             let value = |bucket: &Value| {
@@ -69,6 +62,23 @@ impl Index {
         };
         let total = answer["hits"]["total"]["value"].as_u64().unwrap_or_default();
         Ok((fields.iter().enumerate().map(facet).collect(), total, complete))
+    }
+
+    /// What [`Index::facets`] asks, as JSON.
+    #[must_use]
+    pub fn facets_body(tenant: &TenantId, scope: &Scope, fields: &[FacetField], limit: usize) -> Value {
+        let terms = |field: &FacetField| match field {
+            FacetField::Record(field) => json!({ "terms": { "field": field.name(), "size": limit, "shard_size": SHARD_VALUES } }),
+            FacetField::Attribute(path) => json!({ "terms": { "field": "attributes", "include": format!("{}=.*", literally(path)), "size": limit, "shard_size": SHARD_VALUES } }),
+        };
+        let aggregations: serde_json::Map<_, _> = fields.iter().enumerate().map(|(n, field)| (n.to_string(), terms(field))).collect();
+        json!({
+            "size": 0,
+            "track_total_hits": true,
+            "timeout": format!("{}ms", ENGINE_TIMEOUT.as_millis()),
+            "query": scope.clause(tenant, Order::Newest),
+            "aggs": aggregations,
+        })
     }
 
     /// The paths of attributes that a tenant's latest logs have: how many of those logs have each, and whether all its values are numbers;

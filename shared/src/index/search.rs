@@ -131,9 +131,14 @@ impl Index {
     /// [`Error::Unavailable`].
     pub async fn document(&self, tenant: &TenantId, id: LogId) -> Result<Option<Value>> {
         let path = format!("{}/_search", index_of_day(&self.settings.prefix, id));
-        let query = json!({ "size": 1, "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": [id] } }] } } });
-        let mut answer = self.ask(tenant, &path, &query, SMALL_TIMEOUT).await?;
+        let mut answer = self.ask(tenant, &path, &Self::document_body(tenant, id), SMALL_TIMEOUT).await?;
         Ok(answer.pointer_mut("/hits/hits/0/_source").map(Value::take))
+    }
+
+    /// What [`Index::document`] asks, as JSON.
+    #[must_use]
+    pub fn document_body(tenant: &TenantId, id: LogId) -> Value {
+        json!({ "size": 1, "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "ids": { "values": [id] } }] } } })
     }
 
     /// How many logs of a batch a search can find by now.
@@ -179,7 +184,9 @@ impl Scope {
 }
 
 impl TextSearch<'_> {
-    fn body(&self, tenant: &TenantId) -> Value {
+    /// What the index is asked, as JSON. Seen outside for measurements, which ask the same without us.
+    #[must_use]
+    pub fn body(&self, tenant: &TenantId) -> Value {
         let direction = if self.order.is_ascending() { "asc" } else { "desc" };
         let mut sort = vec![json!({ "timestamp": direction }), json!({ "id": direction })];
         if self.order == Order::Relevance {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 use super::narrow::Texts;
 use super::read::{LIST_TIMEOUT, within};
@@ -20,21 +20,7 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[CountBy], limit: usize) -> Result<(Vec<Facet>, u64)> {
-        // Once by all three: there are few combinations, and to add them up is cheaper than to look at each row for each field.
-        let statement = "with counted as materialized (select r.level, r.service, r.language, count(*) as logs from {schema}.log_rows r";
-        let mut sql = QueryBuilder::new(on(tenant, statement).as_str());
-        within(&mut sql, scope, Texts::Beginnings);
-        sql.push(
-            " group by r.level, r.service, r.language), added as ( \
-                 select 0 as field, level::text as value, sum(logs)::int8 as logs from counted group by level \
-                 union all select 1, service, sum(logs)::int8 from counted group by service \
-                 union all select 2, language, sum(logs)::int8 from counted where language is not null group by language \
-             ), ranked as ( \
-                 select *, sum(logs) over (partition by field)::int8 as of_field, row_number() over (partition by field order by logs desc, value collate \"C\") as rank from added \
-             ) select field, value, logs, of_field from ranked where rank <= ",
-        );
-        sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        sql.push(" union all select 3, '', coalesce(sum(logs), 0)::int8, 0 from counted");
+        let mut sql = Self::facets_statement(tenant, scope, limit);
         let fail = failed(Engine::Rows, "counting rows");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
@@ -66,29 +52,33 @@ impl Rows {
         Ok((found, total))
     }
 
+    /// What [`Rows::facets`] asks Postgres, with its values. Seen outside for measurements, which ask the same without us.
+    #[must_use]
+    pub fn facets_statement(tenant: &TenantId, scope: &Scope, limit: usize) -> QueryBuilder<Postgres> {
+        // Once by all three: there are few combinations, and to add them up is cheaper than to look at each row for each field.
+        let statement = "with counted as materialized (select r.level, r.service, r.language, count(*) as logs from {schema}.log_rows r";
+        let mut sql = QueryBuilder::new(on(tenant, statement).as_str());
+        within(&mut sql, scope, Texts::Beginnings);
+        sql.push(
+            " group by r.level, r.service, r.language), added as ( \
+                 select 0 as field, level::text as value, sum(logs)::int8 as logs from counted group by level \
+                 union all select 1, service, sum(logs)::int8 from counted group by service \
+                 union all select 2, language, sum(logs)::int8 from counted where language is not null group by language \
+             ), ranked as ( \
+                 select *, sum(logs) over (partition by field)::int8 as of_field, row_number() over (partition by field order by logs desc, value collate \"C\") as rank from added \
+             ) select field, value, logs, of_field from ranked where rank <= ",
+        );
+        sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        sql.push(" union all select 3, '', coalesce(sum(logs), 0)::int8, 0 from counted");
+        sql
+    }
+
     /// Counts a tenant's rows in bars of time. The scope has no query: what a query means is not for SQL to count.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn histogram(&self, tenant: &TenantId, scope: &Scope, bars: &Bars) -> Result<Counted> {
-        let value = match bars.by {
-            None => "null::text",
-            Some(CountBy::Level) => "r.level",
-            Some(CountBy::Service) => "r.service",
-            Some(CountBy::Language) => "r.language",
-        };
-        let statement = format!(
-            r#"with counted as (select date_bin('{} ms', r."timestamp", '1970-01-01Z') as bar, {value} as value, count(*) as logs from {{schema}}.log_rows r"#,
-            bars.interval_ms
-        );
-        let mut sql = QueryBuilder::new(on(tenant, &statement).as_str());
-        within(&mut sql, scope, Texts::Beginnings);
-        sql.push(
-            " group by 1, 2), ranked as (select bar, value::text, logs, sum(logs) over (partition by bar)::int8 as total, \
-             row_number() over (partition by bar order by logs desc, value::text collate \"C\") as rank from counted) \
-             select bar, value, logs, total from ranked where rank <= ",
-        );
-        sql.push_bind(i64::try_from(VALUES_OF_A_BAR).unwrap_or(i64::MAX));
+        let mut sql = Self::histogram_statement(tenant, scope, bars);
         let fail = failed(Engine::Rows, "counting rows");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
@@ -108,5 +98,29 @@ impl Rows {
             counts.by.extend(name.map(|name| (name, logs)));
         }
         Ok(Counted { bars: counted, complete: true })
+    }
+
+    /// What [`Rows::histogram`] asks Postgres, with its values.
+    #[must_use]
+    pub fn histogram_statement(tenant: &TenantId, scope: &Scope, bars: &Bars) -> QueryBuilder<Postgres> {
+        let value = match bars.by {
+            None => "null::text",
+            Some(CountBy::Level) => "r.level",
+            Some(CountBy::Service) => "r.service",
+            Some(CountBy::Language) => "r.language",
+        };
+        let statement = format!(
+            r#"with counted as (select date_bin('{} ms', r."timestamp", '1970-01-01Z') as bar, {value} as value, count(*) as logs from {{schema}}.log_rows r"#,
+            bars.interval_ms
+        );
+        let mut sql = QueryBuilder::new(on(tenant, &statement).as_str());
+        within(&mut sql, scope, Texts::Beginnings);
+        sql.push(
+            " group by 1, 2), ranked as (select bar, value::text, logs, sum(logs) over (partition by bar)::int8 as total, \
+             row_number() over (partition by bar order by logs desc, value::text collate \"C\") as rank from counted) \
+             select bar, value, logs, total from ranked where rank <= ",
+        );
+        sql.push_bind(i64::try_from(VALUES_OF_A_BAR).unwrap_or(i64::MAX));
+        sql
     }
 }

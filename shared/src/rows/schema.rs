@@ -10,7 +10,7 @@ use crate::ids::TenantId;
 use crate::postgres::failed;
 
 /// What each version of a tenant's schema adds: numbered from 1, forward only.
-const TENANT_MIGRATIONS: &[&str] = &[include_str!("../../migrations/tenant/0001_log_rows.sql")];
+const TENANT_MIGRATIONS: &[&str] = &[include_str!("../../migrations/tenant/0001_log_rows.sql"), include_str!("../../migrations/tenant/0002_rare_rows.sql")];
 
 static LOGS_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/logs");
 
