@@ -109,6 +109,8 @@ fn values_of_fields_are_counted_alike_in_both_stores() {
         let third = sent.len().div_ceil(3);
         assert_eq!((&statuses["facets"][0]["values"][0], &statuses["facets"][0]["values"].as_array().map(Vec::len)), (&json!({ "value": "200", "count": third }), &Some(2)));
         assert!(statuses["facets"][0]["other"].as_u64().is_some_and(|other| other > 0), "{statuses}");
+        let twice = acme.get("/v1/facets", &[("fields", "level,service,level")]).await.ok(200);
+        assert_eq!(twice["facets"].as_array().map(Vec::len), Some(2), "each field once: {twice}");
         for (name, value) in [("fields", "message"), ("limit", "101"), ("fields", "attributes.")] {
             assert_eq!(acme.get("/v1/facets", &[(name, value)]).await.fault(422, "invalid_parameter").0, name);
         }

@@ -60,7 +60,7 @@ fn a_tail_shows_each_log_once_in_the_order_of_receipt_and_goes_on_where_it_was()
         assert!(asked.iter().filter_map(|log| log["id"].as_str()).eq(sent[200..].iter().map(String::as_str)));
         let empty = acme.get("/v1/tail", &[("cursor", &rest[299].id), ("wait", "1")]).await;
         assert!(ids(&empty.ok(200)).is_empty() && empty.took >= Duration::from_secs(1));
-        for (name, value) in [("cursor", "there"), ("wait", "26"), ("limit", "0"), ("fields", "record"), ("level", "loud")] {
+        for (name, value) in [("cursor", "there"), ("cursor", "01ffffff-ffff-ffff-ffff-ffffffffffff"), ("wait", "26"), ("limit", "0"), ("fields", "record"), ("level", "loud")] {
             assert_eq!(acme.get("/v1/tail", &[(name, value)]).await.fault(422, "invalid_parameter").0, name);
         }
         acme.get("/v1/tail", &[("q", "a AND")]).await.fault(422, "invalid_query");

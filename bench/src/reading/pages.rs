@@ -32,7 +32,7 @@ pub(crate) struct Paging {
     #[arg(long, default_value_t = 2_000)]
     rate: usize,
     /// Seconds for which they come in at most.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 600)]
     seconds: usize,
 }
 

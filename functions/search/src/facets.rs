@@ -97,10 +97,17 @@ impl Asked {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let range = Range::parse(params.from.as_deref(), params.to.as_deref(), now)?;
         let query = optional_query(params.q.as_deref(), now)?;
-        let fields: Vec<FacetField> = match params.fields.as_deref() {
+        let mut fields: Vec<FacetField> = match params.fields.as_deref() {
             None => CountBy::ALL.map(FacetField::Record).to_vec(),
             Some(names) => names.split(',').map(|name| field(name.trim())).collect::<Result<_>>()?,
         };
+        // Each once, where it was named first.
+        let mut seen = Vec::with_capacity(fields.len());
+        fields.retain(|field| {
+            let is_new = !seen.contains(field);
+            seen.extend(is_new.then(|| field.clone()));
+            is_new
+        });
         if fields.len() > MAX_FIELDS {
             return Err(Error::invalid("fields", format!("at most {MAX_FIELDS} at once")));
         }

@@ -34,6 +34,8 @@ use crate::select::Selection;
 /// How long after receipt a batch is sure to be seen in the queue, or stored: ingest pushes it within 1.5 s of making its id, or not at
 /// all (`ingest::REDIS_TIMEOUT`, held to by the push itself), and clocks are told apart to some hundred milliseconds.
 pub(crate) const SETTLES_IN_MS: u64 = 2_000;
+/// How far a place may lie ahead of our clock, in milliseconds.
+const AHEAD_MS: u64 = 60_000;
 /// Rows that are looked at in one step.
 const ROWS_OF_A_STEP: usize = 1_000;
 /// A reader who is no further behind than this has no gap, in milliseconds.
@@ -127,6 +129,10 @@ impl Asked {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let position = |(name, text): (&str, &str)| {
             let id = text.parse::<uuid::fmt::Hyphenated>().map_err(|_| Error::invalid(name, "not the place that an answer or an event told"))?;
+            // Nobody was told a place that lies ahead, clocks aside; who goes on from one would miss all until then.
+            if ms_of(id.into_uuid()) > now_ms + AHEAD_MS {
+                return Err(Error::invalid(name, "this place lies in the future"));
+            }
             Ok::<_, Error>(id.into_uuid())
         };
         let sent = last_event.map(|text| ("Last-Event-ID", text)).or_else(|| params.cursor.as_deref().map(|text| ("cursor", text)));
