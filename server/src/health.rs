@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -92,6 +94,14 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 }
 
 async fn openapi() -> Result<Response> {
-    let text = documents::openapi().map_err(|e| Error::internal("writing the OpenAPI document", e))?;
-    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+    // Made once: it takes milliseconds, and whoever asks again and again must not keep requests with logs waiting.
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = match DOCUMENT.get() {
+        Some(document) => document.clone(),
+        None => {
+            let text = documents::openapi().map_err(|e| Error::internal("writing the OpenAPI document", e))?;
+            DOCUMENT.get_or_init(|| text.into()).clone()
+        }
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
 }
