@@ -1,5 +1,7 @@
 //! A hub of its own for a test: databases, key prefix, index prefix and object prefix that nobody else uses, gone after it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use maintenance::App;
 use maintenance::config::Settings;
@@ -64,7 +66,7 @@ impl Fresh {
         self.app.rows.close().await;
         self.logs.close().await;
         for kind in ["control", "logs"] {
-            sqlx::query(AssertSqlSafe(format!("drop database {}_{kind} with (force)", self.name))).execute(&self.server).await.expect("the database was ours");
+            self.drop_database(&format!("{}_{kind}", self.name)).await;
         }
         for path in self.app.archive.list("").await.expect("the store answers") {
             self.app.archive.delete(&path).await.expect("the store answers");
@@ -75,6 +77,22 @@ impl Fresh {
             self.opensearch(Method::DELETE, index.trim()).await;
         }
         self.opensearch(Method::DELETE, &format!("_index_template/{prefix}")).await;
+    }
+
+    /// An autovacuum in the database belongs to the server's own role, which only a superuser may end: it is soon over.
+    async fn drop_database(&self, name: &str) {
+        const INSUFFICIENT_PRIVILEGE: &str = "42501";
+        for tries_left in (0..20).rev() {
+            match sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&self.server).await {
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) && tries_left > 0 => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                outcome => {
+                    outcome.expect("the database was ours");
+                    return;
+                }
+            }
+        }
     }
 
     /// The same hub with an OpenSearch that is not there.

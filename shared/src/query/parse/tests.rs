@@ -128,8 +128,10 @@ fn an_error_says_where_and_what_was_expected() {
         ("service:()", 8, 2, "a value"),
         ("service:\"x", 8, 1, "a closing `\"`"),
         ("message:---", 8, 3, "a word with at least one letter or digit"),
-        ("a*", 0, 2, "at least 2 characters beside the `*`"),
-        ("message:??*", 8, 3, "at least 2 characters beside the `*`"),
+        ("a*", 0, 2, "at least 2 characters beside the `*`, or a whole word with it"),
+        ("level:error a*", 12, 2, "at least 2 characters beside the `*`, or a whole word with it"),
+        ("foo OR a*", 7, 2, "at least 2 characters beside the `*`, or a whole word with it"),
+        ("message:??*", 8, 3, "at least one letter or digit"),
         ("message:aa*?????????", 8, 12, "at most 4 `*` and 8 `?` in a word"),
         ("--- !!!", 0, 7, "a word with at least one letter or digit"),
     ] {

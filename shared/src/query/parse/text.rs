@@ -4,7 +4,7 @@ use super::super::words::{is_separator, lowered, words};
 use super::super::{Condition, MAX_SINGLES, MAX_STARS, MAX_WILDCARDS, MAX_WORDS, Node, Pattern, Piece, TextField};
 use super::{Parsed, Parser, Typed, joined};
 
-/// Fewest characters of a word with wildcards that stands by itself, `*` aside: with less, it stands for a good part of all words.
+/// Fewest characters of a word with `*` beside which no whole word must be there, `*` aside: with less, it stands for a good part of all words.
 const MIN_WILD_CHARS: usize = 2;
 
 impl Parser<'_> {
@@ -19,8 +19,9 @@ impl Parser<'_> {
             let after = word[at..].iter().find(|typed| !typed.is_wildcard());
             before.is_some_and(is_letter) || after.is_some_and(is_letter)
         };
-        // A question mark at the end is a question.
-        let is_meant = |at: usize| word[at].c == '*' || (is_plain && at + 1 < word.len());
+        // Question marks at an end are a question.
+        let goes_on = |at: usize| word[at + 1..].iter().find(|typed| !typed.is('?')).is_some_and(|next| next.is('*') || is_letter(next));
+        let is_meant = |at: usize| word[at].c == '*' || (is_plain && goes_on(at));
         // A star by itself between words, as in a path, leaves out what is between them.
         let is_between =
             |at: usize| word[at].c == '*' && !touches(at) && word[..at].iter().any(is_letter) && word[at..].iter().any(|typed| !typed.is_wildcard() && is_letter(typed));
@@ -30,10 +31,7 @@ impl Parser<'_> {
         }
         let mut all = Vec::new();
         let mut side_by_side = String::new();
-        let pieces = pieces(word, &wild);
-        // Beside other words, a pattern need not say much.
-        let least = if pieces.iter().any(Result::is_ok) { 1 } else { MIN_WILD_CHARS };
-        for piece in pieces {
+        for piece in pieces(word, &wild) {
             match piece {
                 Ok(text) => {
                     side_by_side.push_str(&text);
@@ -41,7 +39,7 @@ impl Parser<'_> {
                 }
                 Err(pattern) => {
                     all.extend(self.words(field, std::mem::take(&mut side_by_side).trim_end().to_owned(), start)?);
-                    all.extend(self.wild(field, pattern, least, start)?);
+                    all.extend(self.wild(field, pattern, start)?);
                 }
             }
         }
@@ -49,13 +47,26 @@ impl Parser<'_> {
         Ok(joined(all, Node::And))
     }
 
-    fn wild(&mut self, field: TextField, pattern: Pattern, least: usize, start: usize) -> Parsed<Option<Node>> {
+    fn wild(&mut self, field: TextField, pattern: Pattern, start: usize) -> Parsed<Option<Node>> {
         // A star by itself stands for any word.
         if matches!(pattern.pieces(), [Piece::Any]) {
             return Ok(None);
         }
-        self.count_wildcard(&pattern, least, start)?;
+        self.count_wildcard(&pattern, start)?;
+        // Without a star the length is fixed, which leaves fewer words.
+        if pattern.pieces().contains(&Piece::Any) && pattern.named_chars() < MIN_WILD_CHARS {
+            self.broad.get_or_insert((start, self.at - start));
+        }
         self.condition(Condition::Wild(field, pattern), start).map(Some)
+    }
+
+    /// Takes back what was found to be too broad if one of these words is there too, which narrows it; refuses it otherwise.
+    pub(super) fn settle_broad(&mut self, all: &[Node]) -> Parsed<()> {
+        let Some((offset, length)) = self.broad.take() else { return Ok(()) };
+        if all.iter().any(asks_for_a_word) {
+            return Ok(());
+        }
+        Err(self.error(offset, length, "this stands for too many words", format!("at least {MIN_WILD_CHARS} characters beside the `*`, or a whole word with it")))
     }
 
     pub(super) fn words(&mut self, field: TextField, text: String, start: usize) -> Parsed<Option<Node>> {
@@ -71,13 +82,13 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn count_wildcard(&mut self, pattern: &Pattern, least: usize, start: usize) -> Parsed<()> {
+    /// Refuses what stands for too many terms, whatever stands beside it.
+    pub(super) fn count_wildcard(&mut self, pattern: &Pattern, start: usize) -> Parsed<()> {
         self.wildcards += 1;
         let count = |of: &Piece| pattern.pieces().iter().filter(|piece| *piece == of).count();
         let (stars, singles) = (count(&Piece::Any), count(&Piece::One));
-        // Without a star the length is fixed, which leaves fewer words.
-        if pattern.named_chars() < if stars == 0 { 1 } else { least } {
-            return Err(self.error(start, self.at - start, "this stands for too many words", format!("at least {least} characters beside the `*`")));
+        if pattern.named_chars() == 0 {
+            return Err(self.error(start, self.at - start, "this stands for too many words", "at least one letter or digit"));
         }
         if stars > MAX_STARS || singles > MAX_SINGLES {
             return Err(self.error(start, self.at - start, "this has too many wildcards", format!("at most {MAX_STARS} `*` and {MAX_SINGLES} `?` in a word")));
@@ -86,6 +97,16 @@ impl Parser<'_> {
             return Err(self.error(start, self.at - start, "each word with `*` or `?` may stand for very many", format!("at most {MAX_WILDCARDS} of them")));
         }
         Ok(())
+    }
+}
+
+/// Whether what matches holds a word that is known.
+fn asks_for_a_word(node: &Node) -> bool {
+    match node {
+        Node::Is(condition) => matches!(condition, Condition::Words(..)),
+        Node::And(all) => all.iter().any(asks_for_a_word),
+        Node::Or(any) => any.iter().all(asks_for_a_word),
+        Node::Not(_) => false,
     }
 }
 

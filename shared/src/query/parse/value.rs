@@ -98,7 +98,7 @@ impl Parser<'_> {
             }
         }
         if pattern.as_text().is_none() {
-            self.count_wildcard(&pattern, 1, start)?;
+            self.count_wildcard(&pattern, start)?;
         }
         Ok(pattern)
     }
