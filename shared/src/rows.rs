@@ -7,6 +7,7 @@ mod audit;
 mod copy;
 mod counts;
 mod dead_letters;
+mod hourly;
 mod narrow;
 mod partitions;
 mod read;
@@ -20,6 +21,7 @@ mod whole;
 
 pub use audit::{LetterMark, RowPlace};
 pub use dead_letters::{Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, LetterFilter, Reach, WholeLetter};
+pub use hourly::AddedUp;
 pub use read::{ListQuery, Listed, PendingRow, Position, Row};
 pub use rebuild::ShortBatch;
 pub use receipts::{PendingBatch, Receipt};

@@ -78,6 +78,12 @@ pub(crate) async fn receipts(env: &Env, told: &Told, findings: &mut Vec<String>)
         }
         wrong.extend(known.keys().map(|batch| format!("{tenant}: batch {batch} has a receipt, and no client was told of it")));
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from \"{tenant}\".log_rows"))).fetch_one(&mut connection).await?;
+        let hourly = "select coalesce(sum(logs), 0)::int8, coalesce(bool_or(logs is null), false) from ( \
+                select logs from public.hourly_counts where tenant = $1 union all select logs from public.hourly_counts_new where tenant = $1)";
+        let (counted, to_be_counted_anew): (i64, bool) = sqlx::query_as(hourly).bind(tenant).fetch_one(&mut connection).await?;
+        if counted != rows && !to_be_counted_anew {
+            wrong.push(format!("{tenant}: {rows} rows, {counted} by the counts of hours"));
+        }
         if rows != stored_logs {
             wrong.push(format!("{tenant}: {rows} rows, {stored_logs} by the receipts of what was accepted"));
         }

@@ -52,7 +52,6 @@ fn what_could_not_be_run_is_not_saved() {
         let acme = world.tenant("acme").await;
         for (body, field) in [
             (json!({ "q": "x" }), "name"),
-            (json!({ "name": "n", "q": "a AND" }), "q"),
             (json!({ "name": "n", "q": "a", "from": "soon" }), "from"),
             (json!({ "name": "n", "q": "a", "level": ["loud"] }), "level"),
             (json!({ "name": "n", "q": "a", "service": "one" }), "service"),
@@ -60,11 +59,32 @@ fn what_could_not_be_run_is_not_saved() {
         ] {
             assert_eq!(acme.post(PATH, &body).await.fault(422, "invalid_parameter").0, field, "{body}");
         }
+        let refused = acme.post(PATH, &json!({ "name": "n", "q": "a AND" })).await.problem(422, "invalid_parameter");
+        assert_eq!((&refused["errors"][0]["code"], &refused["errors"][0]["place"]["offset"]), (&json!("invalid_query"), &json!(5)), "{refused}");
         let saved = acme.post(PATH, &json!({ "name": "n", "q": "a" })).await.ok(201);
         let path = format!("{PATH}/{}", saved["id"].as_str().expect("an id"));
         acme.patch(&path, &json!({})).await.problem(422, "nothing_to_change");
         acme.patch(&path, &json!({ "from": "now", "to": "now-1h" })).await.fault(422, "invalid_parameter");
         assert_eq!(acme.get(&path, &[]).await.ok(200), saved);
+    });
+}
+
+#[test]
+fn changes_of_one_search_at_once_all_stay() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        for _ in 0..10 {
+            let saved = acme.post(PATH, &json!({ "name": "n", "q": "a", "from": "now-1h" })).await.ok(201);
+            let path = format!("{PATH}/{}", saved["id"].as_str().expect("an id"));
+            let (q, sort, service, from) = (json!({ "q": "b" }), json!({ "sort": "oldest" }), json!({ "service": ["x"] }), json!({ "from": null }));
+            let changes = tokio::join!(acme.patch(&path, &q), acme.patch(&path, &sort), acme.patch(&path, &service), acme.patch(&path, &from));
+            for change in [changes.0, changes.1, changes.2, changes.3] {
+                change.ok(200);
+            }
+            let now = acme.get(&path, &[]).await.ok(200);
+            assert_eq!((&now["q"], &now["sort"], &now["service"], &now["from"]), (&json!("b"), &json!("oldest"), &json!(["x"]), &json!(null)), "{now}");
+            acme.delete(&path).await.empty(204);
+        }
     });
 }
 

@@ -19,8 +19,10 @@ use crate::drive;
 
 /// How long the engines may take to come to rest after all was stored.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
-/// Postgres sets this bit for each column that a line of facets is not grouped by: the line that counts all.
-const ALL_LOGS: i32 = 0b111;
+/// Bars of whole hours are counted by hours.
+const HOUR_MS: i64 = 3_600_000;
+/// The line of a facets statement that counts all logs says that it is of this field.
+const ALL_LOGS: i32 = 3;
 
 /// One request to an engine.
 #[derive(Debug)]
@@ -73,18 +75,18 @@ impl Engines {
                 (rows.len().min(*limit) as u64, took)
             }
             Straight::Bars(scope, bars) => {
-                let mut statement = Rows::histogram_statement(&self.tenant, scope, bars);
+                let mut statement = Rows::histogram_statement(&self.tenant, scope, bars, bars.interval_ms % HOUR_MS == 0);
                 let began = Instant::now();
                 let rows = statement.build().fetch_all(&mut self.rows).await?;
                 let took = began.elapsed();
                 (rows.iter().map(|row| row.get::<i64, _>("logs").unsigned_abs()).sum(), took)
             }
             Straight::Facets(scope, limit) => {
-                let mut statement = Rows::facets_statement(&self.tenant, scope, *limit);
+                let mut statement = Rows::facets_statement(&self.tenant, scope, *limit, true);
                 let began = Instant::now();
                 let rows = statement.build().fetch_all(&mut self.rows).await?;
                 let took = began.elapsed();
-                let of_all = rows.iter().find(|row| row.get::<i32, _>("which") == ALL_LOGS);
+                let of_all = rows.iter().find(|row| row.get::<i32, _>("field") == ALL_LOGS);
                 (of_all.map_or(0, |row| row.get::<i64, _>("logs").unsigned_abs()), took)
             }
             Straight::Around { id, scope, lines } => self.around(*id, scope, *lines).await?,

@@ -1,13 +1,15 @@
 //! Maintenance: what is done on a schedule, every minute, so that nothing else has to wait for it.
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
-//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`measure`].
+//! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
+//! [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
 
 pub mod audit;
 
+mod add_up_hours;
 mod alone;
 mod finish_tenants;
 mod forget_consumers;
@@ -30,9 +32,10 @@ use shared::index::Index;
 use shared::keys::KeyRing;
 use shared::queue::Queue;
 use shared::redis_link::RedisLink;
-use shared::rows::Rows;
+use shared::rows::{AddedUp, Rows};
 use shared::tenants::Registry;
 
+pub use add_up_hours::add_up_hours;
 pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
@@ -102,6 +105,8 @@ pub struct Report {
     pub indexed: Option<Indexed>,
     /// Dead letters that had another try.
     pub redriven: Option<Redriven>,
+    /// Hourly counts that were brought forward.
+    pub hours: Option<AddedUp>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -110,7 +115,7 @@ impl Report {
     /// Whether no step succeeded.
     #[must_use]
     pub fn all_failed(&self) -> bool {
-        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None, waiting: None })
+        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None, hours: None, waiting: None })
     }
 }
 
@@ -123,14 +128,15 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`] and [`redrive()`], which a process that stays runs more often.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers, waiting) = tokio::join!(
+    let (keys, partitions, tenants, consumers, hours, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
+        step("add_up_hours", Box::pin(add_up_hours(app))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, waiting, indexed: None, redriven: None };
+    let report = Report { keys, partitions, tenants, consumers, hours, waiting, indexed: None, redriven: None };
     tracing::info!(?report, "maintenance ran");
     report
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shared::error::{Error, Fault, Result};
+use shared::query::QueryError;
 
 /// Longest name of a tenant or a key, in characters.
 const MAX_NAME_CHARS: usize = 200;
@@ -21,25 +22,55 @@ impl From<Map<String, Value>> for Fields {
     }
 }
 
+/// What is wrong with a field.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    code: &'static str,
+    detail: String,
+    place: Option<shared::query::Place>,
+}
+
+impl<T: Into<String>> From<T> for Wrong {
+    fn from(detail: T) -> Self {
+        Self { code: "invalid_parameter", detail: detail.into(), place: None }
+    }
+}
+
+impl Wrong {
+    /// What is wrong with a query, and where.
+    pub(crate) fn query(error: QueryError) -> Self {
+        Self { code: "invalid_query", detail: error.to_string(), place: Some(error.place) }
+    }
+}
+
 impl Fields {
     /// A field that must be there. `None` is a fault that [`Fields::done`] tells.
-    pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    pub(crate) fn required<T, E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, E>) -> Option<T> {
         if self.left.get(name).is_none_or(Value::is_null) {
             self.left.remove(name);
-            self.fault(name, "required", "must be given");
+            self.fault(name, Wrong { code: "required", ..Wrong::from("must be given") });
             return None;
         }
         self.optional(name, read)
     }
 
     /// A field that may be there; `null` counts as not there.
-    pub(crate) fn optional<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    pub(crate) fn optional<T, E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, E>) -> Option<T> {
         let value = self.left.remove(name).filter(|value| !value.is_null())?;
-        read(&value).map_err(|detail| self.fault(name, "invalid_parameter", &detail)).ok()
+        read(&value).map_err(|wrong| self.fault(name, wrong.into())).ok()
     }
 
-    fn fault(&mut self, name: &str, code: &str, detail: &str) {
-        self.faults.push(Fault { index: None, field: Some(name.to_owned()), code: code.to_owned(), detail: detail.to_owned(), place: None });
+    /// A text that may be there, and that `null` empties.
+    pub(crate) fn emptied<E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<String, E>) -> Option<String> {
+        if self.left.get(name).is_some_and(Value::is_null) {
+            self.left.remove(name);
+            return Some(String::new());
+        }
+        self.optional(name, text(|sent| read(sent).map_err(Into::into)))
+    }
+
+    fn fault(&mut self, name: &str, wrong: Wrong) {
+        self.faults.push(Fault { index: None, field: Some(name.to_owned()), code: wrong.code.to_owned(), detail: wrong.detail, place: wrong.place });
     }
 
     /// What was read, if nothing was wrong. A field that nobody took is unknown.
@@ -48,7 +79,7 @@ impl Fields {
     /// [`Error::Invalid`] with all faults.
     pub(crate) fn done<T>(mut self, read: Option<T>) -> Result<T> {
         for name in std::mem::take(&mut self.left).keys() {
-            self.fault(name, "unknown_field", "is not known here");
+            self.fault(name, Wrong { code: "unknown_field", ..Wrong::from("is not known here") });
         }
         match (read, self.faults.as_slice()) {
             (Some(read), []) => Ok(read),
@@ -61,8 +92,8 @@ impl Fields {
 }
 
 /// A text, read further.
-pub(crate) fn text<T>(read: impl FnOnce(&str) -> Result<T, String>) -> impl FnOnce(&Value) -> Result<T, String> {
-    |value| read(value.as_str().ok_or("must be a string")?)
+pub(crate) fn text<T, E: Into<Wrong>>(read: impl FnOnce(&str) -> Result<T, E>) -> impl FnOnce(&Value) -> Result<T, Wrong> {
+    |value| read(value.as_str().ok_or("must be a string")?).map_err(Into::into)
 }
 
 /// A name for people: 1 to 200 characters, the white space around it dropped.

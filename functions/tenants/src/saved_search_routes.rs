@@ -8,7 +8,7 @@ use shared::auth::{Caller, Read};
 use shared::error::{Error, Result};
 use shared::http::SmallJson;
 use shared::problem::Problem;
-use shared::tenants::{SavedSearch, SearchFields};
+use shared::tenants::SavedSearch;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -98,8 +98,7 @@ async fn get_search(State(app): State<App>, caller: Caller<Read>, Path(id): Path
 )]
 async fn patch_search(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>, SmallJson(fields): SmallJson<Fields>) -> Result<Json<SavedSearch>> {
     let (id, sent) = (id_of(&id)?, saved_searches::change(fields)?);
-    let old: SearchFields = app.registry.saved_search(&caller.tenant, id).await?.into();
-    app.registry.change_saved_search(&caller.tenant, id, &sent.over(old)?).await.map(Json)
+    app.registry.change_saved_search(&caller.tenant, id, |old| sent.over(old)).await.map(Json)
 }
 
 /// Delete a saved search

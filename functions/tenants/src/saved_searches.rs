@@ -10,7 +10,7 @@ use shared::tenants::{SavedSearch, SearchFields};
 use shared::timestamp;
 use time::OffsetDateTime;
 
-use crate::fields::{self, Fields, text};
+use crate::fields::{self, Fields, Wrong, text};
 
 /// Most services, and most levels.
 const MAX_VALUES: usize = 100;
@@ -38,7 +38,7 @@ pub(crate) struct NewSavedSearch {
     sort: Option<String>,
 }
 
-/// What to change of a saved search: at least one of these. An empty `from` or `to` is none.
+/// What to change of a saved search: at least one of these. `null` takes `from` or `to` away.
 #[derive(Debug, utoipa::ToSchema)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub(crate) struct SavedSearchChange {
@@ -108,8 +108,8 @@ impl Sent {
     /// The fields that need not be sent.
     fn read(fields: &mut Fields) -> Self {
         Self {
-            from: fields.optional("from", text(short)),
-            to: fields.optional("to", text(short)),
+            from: fields.emptied("from", short),
+            to: fields.emptied("to", short),
             services: fields.optional("service", texts(short)),
             levels: fields.optional("level", texts(level)),
             sort: fields.optional("sort", text(sort)),
@@ -141,8 +141,8 @@ fn now() -> i64 {
     timestamp::from_datetime(OffsetDateTime::now_utc())
 }
 
-fn query(sent: &str) -> Result<String, String> {
-    Query::parse(sent, now()).map(|_| sent.replace('\0', "\u{fffd}")).map_err(|error| format!("{error}\n{}", error.place.caret))
+fn query(sent: &str) -> Result<String, Wrong> {
+    Query::parse(sent, now()).map(|_| sent.replace('\0', "\u{fffd}")).map_err(Wrong::query)
 }
 
 fn short(sent: &str) -> Result<String, String> {
@@ -189,10 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_faulty_query_is_told_with_its_place() {
+        let Err(Error::Invalid { faults, .. }) = new(fields(r#"{"name":"n","q":"a AND"}"#)) else { panic!("it was taken") };
+        assert_eq!((faults[0].code.as_str(), faults[0].place.as_ref().map(|place| place.offset)), ("invalid_query", Some(5)));
+    }
+
+    #[test]
     fn a_change_leaves_the_rest_and_an_empty_time_is_none() {
         let old = new(fields(r#"{"name":"n","q":"a","from":"now-1h","service":["x"]}"#)).expect("well-formed");
-        let changed = change(fields(r#"{"q":"b","from":""}"#)).and_then(|sent| sent.over(old.clone())).expect("well-formed");
-        assert_eq!(changed, SearchFields { q: "b".to_owned(), from: None, ..old.clone() });
+        for nothing in ["\"\"", "null"] {
+            let changed = change(fields(&format!(r#"{{"q":"b","from":{nothing}}}"#))).and_then(|sent| sent.over(old.clone())).expect("well-formed");
+            assert_eq!(changed, SearchFields { q: "b".to_owned(), from: None, ..old.clone() });
+        }
         assert!(change(fields(r#"{"to":"now-2h"}"#)).and_then(|sent| sent.over(old)).is_err(), "it ends before it begins");
         assert!(change(fields("{}")).is_err());
     }

@@ -1,9 +1,11 @@
-//! Counting rows: bars over time, and values of fields; exact.
+//! Counting rows: bars over time, and values of fields; exact, by the counts of whole hours where that is less to look at.
 
 use std::collections::BTreeMap;
 
+use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 
+use super::hourly::{self, HOUR_MS, WholeHours};
 use super::narrow::Texts;
 use super::read::{LIST_TIMEOUT, within};
 use super::{Rows, on};
@@ -20,11 +22,8 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[CountBy], limit: usize) -> Result<(Vec<Facet>, u64)> {
-        let mut sql = Self::facets_statement(tenant, scope, limit);
         let fail = failed(Engine::Rows, "counting rows");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
-        let rows = sql.build().fetch_all(&mut *tx).await.map_err(&fail)?;
+        let rows = self.count(tenant, WholeHours::of(scope), |by_hours| Self::facets_statement(tenant, scope, limit, by_hours)).await.map_err(&fail)?;
         let mut found = vec![Facet::default(); fields.len()];
         let mut total = 0;
         for row in &rows {
@@ -52,13 +51,24 @@ impl Rows {
         Ok((found, total))
     }
 
-    /// What [`Rows::facets`] asks Postgres, with its values. Seen outside for measurements, which ask the same without us.
+    /// Counts by whole hours where they are counted, else by rows.
+    async fn count(&self, tenant: &TenantId, hours: Option<WholeHours>, statement: impl Fn(bool) -> QueryBuilder<Postgres>) -> sqlx::Result<Vec<PgRow>> {
+        let mut tx = hourly::snapshot(&self.pool).await?;
+        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await?;
+        let by_hours = match hours {
+            Some(hours) => hours.are_counted(&mut tx, tenant).await?,
+            None => false,
+        };
+        statement(by_hours).build().fetch_all(&mut *tx).await
+    }
+
+    /// What [`Rows::facets`] asks Postgres, with its values: by the counts of whole hours, or by rows alone. Seen outside for measurements,
+    /// which ask the same without us.
     #[must_use]
-    pub fn facets_statement(tenant: &TenantId, scope: &Scope, limit: usize) -> QueryBuilder<Postgres> {
+    pub fn facets_statement(tenant: &TenantId, scope: &Scope, limit: usize, by_hours: bool) -> QueryBuilder<Postgres> {
         // Once by all three: there are few combinations, and to add them up is cheaper than to look at each row for each field.
-        let statement = "with counted as materialized (select r.level, r.service, r.language, count(*) as logs from {schema}.log_rows r";
-        let mut sql = QueryBuilder::new(on(tenant, statement).as_str());
-        within(&mut sql, scope, Texts::Beginnings);
+        let mut sql = QueryBuilder::new("with counted as materialized (select r.level, r.service, r.language, ");
+        from_logs(&mut sql, tenant, scope, by_hours);
         sql.push(
             " group by r.level, r.service, r.language), added as ( \
                  select 0 as field, level::text as value, sum(logs)::int8 as logs from counted group by level \
@@ -78,11 +88,9 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn histogram(&self, tenant: &TenantId, scope: &Scope, bars: &Bars) -> Result<Counted> {
-        let mut sql = Self::histogram_statement(tenant, scope, bars);
         let fail = failed(Engine::Rows, "counting rows");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
-        let rows = sql.build().fetch_all(&mut *tx).await.map_err(&fail)?;
+        let hours = WholeHours::of(scope).filter(|_| bars.interval_ms % HOUR_MS == 0);
+        let rows = self.count(tenant, hours, |by_hours| Self::histogram_statement(tenant, scope, bars, by_hours)).await.map_err(&fail)?;
         let mut counted = BTreeMap::<i64, Counts>::new();
         for row in &rows {
             let bar = timestamp::from_datetime(row.try_get("bar").map_err(&fail)?);
@@ -100,21 +108,17 @@ impl Rows {
         Ok(Counted { bars: counted, complete: true })
     }
 
-    /// What [`Rows::histogram`] asks Postgres, with its values.
+    /// What [`Rows::histogram`] asks Postgres, as [`Rows::facets_statement`]; `by_hours` only where bars are of whole hours.
     #[must_use]
-    pub fn histogram_statement(tenant: &TenantId, scope: &Scope, bars: &Bars) -> QueryBuilder<Postgres> {
+    pub fn histogram_statement(tenant: &TenantId, scope: &Scope, bars: &Bars, by_hours: bool) -> QueryBuilder<Postgres> {
         let value = match bars.by {
             None => "null::text",
             Some(CountBy::Level) => "r.level",
             Some(CountBy::Service) => "r.service",
             Some(CountBy::Language) => "r.language",
         };
-        let statement = format!(
-            r#"with counted as (select date_bin('{} ms', r."timestamp", '1970-01-01Z') as bar, {value} as value, count(*) as logs from {{schema}}.log_rows r"#,
-            bars.interval_ms
-        );
-        let mut sql = QueryBuilder::new(on(tenant, &statement).as_str());
-        within(&mut sql, scope, Texts::Beginnings);
+        let mut sql = QueryBuilder::new(format!(r#"with counted as (select date_bin('{} ms', r."timestamp", '1970-01-01Z') as bar, {value} as value, "#, bars.interval_ms));
+        from_logs(&mut sql, tenant, scope, by_hours);
         sql.push(
             " group by 1, 2), ranked as (select bar, value::text, logs, sum(logs) over (partition by bar)::int8 as total, \
              row_number() over (partition by bar order by logs desc, value::text collate \"C\") as rank from counted) \
@@ -122,5 +126,17 @@ impl Rows {
         );
         sql.push_bind(i64::try_from(VALUES_OF_A_BAR).unwrap_or(i64::MAX));
         sql
+    }
+}
+
+/// Adds `count as logs from logs r`: from the counts of whole hours and the rows around them, or from rows alone.
+fn from_logs(sql: &mut QueryBuilder<Postgres>, tenant: &TenantId, scope: &Scope, by_hours: bool) {
+    if let Some(hours) = WholeHours::of(scope).filter(|_| by_hours) {
+        sql.push("sum(r.logs)::int8 as logs from (");
+        hours.push(sql, tenant, scope);
+        sql.push(") r");
+    } else {
+        sql.push(on(tenant, "count(*) as logs from {schema}.log_rows r").as_str());
+        within(sql, scope, Texts::Beginnings);
     }
 }

@@ -226,6 +226,14 @@ pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope, texts: Tex
     if let Some(to) = scope.range.to {
         sql.push(r#" and r."timestamp" < "#).push_bind(timestamp::to_datetime(to));
     }
+    of_kinds(sql, scope);
+    if let Some(query) = &scope.query {
+        narrow::push(sql, query.root(), texts);
+    }
+}
+
+/// Adds a scope's services and levels to a statement on rows or counts `r`.
+pub(super) fn of_kinds(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     if !scope.services.is_empty() {
         sql.push(" and r.service = any(").push_bind(scope.services.clone()).push(")");
     }
@@ -235,9 +243,6 @@ pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope, texts: Tex
     }
     if !scope.levels.is_empty() {
         sql.push(" and r.level = any(").push_bind(scope.levels.iter().map(|level| *level as i16).collect::<Vec<_>>()).push(")");
-    }
-    if let Some(query) = &scope.query {
-        narrow::push(sql, query.root(), texts);
     }
 }
 

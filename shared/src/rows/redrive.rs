@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::dead_letters::{self, Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, WholeLetter, whole_of};
 use super::store::{NO_PARTITION, register_objects};
-use super::{NewRow, Receipt, Rows, StoreBatch, on, receipts};
+use super::{NewRow, Receipt, Rows, StoreBatch, hourly, on, receipts};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::{LOCK_TIMEOUT, failed, sqlstate};
@@ -136,9 +136,10 @@ async fn delete_letter(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     Ok(deleted.rows_affected() == 1)
 }
 
-/// Writes rows that are not there yet, and answers how many those were.
+/// Writes rows that are not there yet, has their hours counted anew, and answers how many those were.
 pub(super) async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<u64> {
     let objects = register_objects(tx, tenant, rows).await?;
+    hourly::mark(tx, tenant, rows).await?;
     macro_rules! column {
         ($of:expr) => {
             rows.iter().map($of).collect::<Vec<_>>()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Rows, on};
+use super::{Rows, hourly, on};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
@@ -65,6 +65,9 @@ impl Rows {
         if dropped {
             return Err(Error::NotFound("tenant"));
         }
+        if version == 0 {
+            hourly::forget(&mut tx, tenant).await.map_err(&fail)?;
+        }
         sqlx::query(on(tenant, "create schema if not exists {schema}")).execute(&mut *tx).await.map_err(&fail)?;
         let done = usize::try_from(version).unwrap_or(0);
         for migration in &TENANT_MIGRATIONS[done.min(TENANT_MIGRATIONS.len())..] {
@@ -93,6 +96,7 @@ impl Rows {
         for table in ["receipts", "dead_letters"] {
             sqlx::query(AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await.map_err(&fail)?;
         }
+        hourly::forget(&mut tx, tenant).await.map_err(&fail)?;
         let seconds: f64 = sqlx::query_scalar(
             "insert into public.schemas as s (tenant, version, dropped_at) values ($1, 0, now()) \
              on conflict (tenant) do update set dropped_at = coalesce(s.dropped_at, now()) returning extract(epoch from now() - s.dropped_at)::float8",

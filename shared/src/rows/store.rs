@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::dead_letters::{self, DeadLetter};
 use super::partitions::ReceiptMonth;
 use super::receipts::Receipt;
-use super::{Rows, copy, on};
+use super::{Rows, copy, hourly, on};
 use crate::error::{Engine, Error, Result};
 use crate::fault;
 use crate::ids::{BatchId, LogId, TenantId};
@@ -142,9 +142,10 @@ impl Rows {
         for batch in &new {
             by_tenant.entry(&batch.receipt.tenant).or_default().extend(&batch.rows);
         }
-        for (tenant, rows) in by_tenant {
-            copy_rows(&mut tx, tenant, &rows).await?;
+        for (tenant, rows) in &by_tenant {
+            copy_rows(&mut tx, tenant, rows).await?;
         }
+        hourly::add(&mut tx, &by_tenant).await?;
         let dead: Vec<&DeadLetter> = new.iter().flat_map(|batch| &batch.dead).collect();
         dead_letters::insert(&mut tx, &dead).await?;
         fault::point("rows.after_copy");

@@ -122,11 +122,21 @@ impl Registry {
         saved.ok_or(Error::NotFound("saved search"))
     }
 
-    /// Puts these fields in the place of those of a saved search.
+    /// Changes the fields of a saved search. Of two who change it at once, the second sees what the first made of it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] `saved_search_exists`; [`Error::Unavailable`].
-    pub async fn change_saved_search(&self, tenant: &TenantId, id: Uuid, fields: &SearchFields) -> Result<SavedSearch> {
+    /// What `change` says; [`Error::NotFound`]; [`Error::Conflict`] `saved_search_exists`; [`Error::Unavailable`].
+    pub async fn change_saved_search(&self, tenant: &TenantId, id: Uuid, change: impl FnOnce(SearchFields) -> Result<SearchFields>) -> Result<SavedSearch> {
+        let fail = failed(Engine::Control, "changing a saved search");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let old: Option<SavedSearch> =
+            sqlx::query_as(r#"select id, name, q, "from", "to", services, levels, sort, created_at, updated_at from saved_searches where tenant_id = $1 and id = $2 for update"#)
+                .bind(tenant.as_str())
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(&fail)?;
+        let fields = change(old.ok_or(Error::NotFound("saved search"))?.into())?;
         let saved = sqlx::query_as(
             r#"update saved_searches set name = $3, q = $4, "from" = $5, "to" = $6, services = $7, levels = $8, sort = $9, updated_at = now()
                where tenant_id = $1 and id = $2 returning id, name, q, "from", "to", services, levels, sort, created_at, updated_at"#,
@@ -140,10 +150,11 @@ impl Registry {
         .bind(&fields.services)
         .bind(&fields.levels)
         .bind(&fields.sort)
-        .fetch_optional(&self.pool)
+        .fetch_one(&mut *tx)
         .await
         .map_err(or_taken("changing a saved search"))?;
-        saved.ok_or(Error::NotFound("saved search"))
+        tx.commit().await.map_err(fail)?;
+        Ok(saved)
     }
 
     /// Deletes a tenant's saved search.

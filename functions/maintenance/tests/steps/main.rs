@@ -1,6 +1,7 @@
 //! Each step of maintenance against the real engines (`eval "$(scripts/engines env)"`), on names of its own.
 
 mod fresh;
+mod hours;
 mod redrive;
 
 use std::time::Duration;

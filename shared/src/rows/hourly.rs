@@ -1,0 +1,218 @@
+//! Logs counted by the hour of their own time, service, level and language, so that counts over long times need not look at each row.
+//!
+//! Who stores rows writes what they come to, in the same transaction: at any moment the counts are those of the rows. The hours of rows
+//! that are made again are marked instead, since those that were lost may have been counted; a marked hour is counted by its rows
+//! until maintenance has counted it anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::{QueryBuilder, Transaction};
+use time::OffsetDateTime;
+
+use super::read::of_kinds;
+use super::{NewRow, Rows, on};
+use crate::error::{Engine, Result};
+use crate::ids::TenantId;
+use crate::postgres::{LOCK_TIMEOUT, failed, sqlstate};
+use crate::query::Scope;
+use crate::timestamp::{self, UnixMs};
+
+/// What an hour has of milliseconds.
+pub(super) const HOUR_MS: i64 = 3_600_000;
+/// What Postgres says where another transaction changed the same rows since (`serialization_failure`; manual, appendix A).
+const CHANGED_SINCE: &str = "40001";
+/// Hours that are counted anew in one run at most: the next has its turn.
+const HOURS_OF_A_RUN: i64 = 1000;
+
+/// What was done with counts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct AddedUp {
+    /// Counts of transactions that were added to those of their hours.
+    pub counts: u64,
+    /// Hours that were counted anew.
+    pub hours: u64,
+}
+
+/// Adds what these rows come to, in the transaction that stores them.
+pub(super) async fn add(tx: &mut PgConnection, rows: &BTreeMap<&TenantId, Vec<&NewRow>>) -> sqlx::Result<()> {
+    let mut counts: BTreeMap<(&str, UnixMs, &str, i16, Option<&str>), i64> = BTreeMap::new();
+    for (tenant, rows) in rows {
+        for row in rows {
+            *counts.entry((tenant.as_str(), hour_of(row.timestamp), &row.service, row.level as i16, row.language.as_deref())).or_default() += 1;
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    macro_rules! column {
+        ($of:expr) => {
+            counts.iter().map($of).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query("insert into public.hourly_counts_new (tenant, hour, service, level, language, logs) select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::smallint[], $5::text[], $6::bigint[])")
+        .bind(column!(|((tenant, ..), _)| *tenant))
+        .bind(column!(|((_, hour, ..), _)| timestamp::to_datetime(*hour)))
+        .bind(column!(|((_, _, service, ..), _)| *service))
+        .bind(column!(|((_, _, _, level, _), _)| *level))
+        .bind(column!(|((.., language), _)| *language))
+        .bind(column!(|(_, logs)| *logs))
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Has the hours of these rows counted anew, in the transaction that makes them again.
+pub(super) async fn mark(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
+    let hours: BTreeSet<UnixMs> = rows.iter().map(|row| hour_of(row.timestamp)).collect();
+    let hours: Vec<OffsetDateTime> = hours.into_iter().map(timestamp::to_datetime).collect();
+    let statement = "insert into public.hourly_counts_new (tenant, hour, service, level, logs) select $1, hour, '', 0, null from unnest($2::timestamptz[]) as hour";
+    sqlx::query(statement).bind(tenant.as_str()).bind(hours).execute(tx).await.map(drop)
+}
+
+/// Forgets a tenant's counts.
+pub(super) async fn forget(tx: &mut PgConnection, tenant: &TenantId) -> sqlx::Result<()> {
+    for table in ["hourly_counts", "hourly_counts_new"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+impl Rows {
+    /// Adds up the counts that storing left, and counts anew the hours that were marked. Two who do it at once do each part once.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`]; what was done by then is done.
+    pub async fn add_up_hours(&self) -> Result<AddedUp> {
+        let fail = failed(Engine::Rows, "adding up hourly counts");
+        let counts = add_up(&self.pool).await.map_err(&fail)?;
+        let marked: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+            "select distinct n.tenant, n.hour from public.hourly_counts_new n join public.schemas s on s.tenant = n.tenant and s.dropped_at is null \
+             where n.logs is null order by 1, 2 limit $1",
+        )
+        .bind(HOURS_OF_A_RUN)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(&fail)?;
+        let mut hours = 0;
+        for (tenant, hour) in marked {
+            let Ok(tenant) = TenantId::parse(&tenant) else { continue };
+            match count_anew(&self.pool, &tenant, hour).await {
+                Ok(()) => hours += 1,
+                // The next run sees to it.
+                Err(error) if sqlstate(&error).as_deref() == Some(CHANGED_SINCE) => {}
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(AddedUp { counts, hours })
+    }
+}
+
+async fn add_up(pool: &PgPool) -> sqlx::Result<u64> {
+    let mut tx = pool.begin().await?;
+    sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
+    // In one order: of two who add to the same hours, neither waits for one who waits for it.
+    let statement = "with gone as (delete from public.hourly_counts_new where logs is not null returning tenant, hour, service, level, language, logs), \
+             added as ( \
+                 insert into public.hourly_counts as c (tenant, hour, service, level, language, logs) \
+                 select tenant, hour, service, level, language, sum(logs)::int8 from gone group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5 \
+                 on conflict on constraint hourly_counts_once do update set logs = c.logs + excluded.logs \
+             ) select count(*) from gone";
+    let gone: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(u64::try_from(gone).unwrap_or_default())
+}
+
+/// Counts an hour by its rows, as one moment saw them: what is stored meanwhile brings counts of its own, which stay.
+async fn count_anew(pool: &PgPool, tenant: &TenantId, hour: OffsetDateTime) -> sqlx::Result<()> {
+    let mut tx = snapshot(pool).await?;
+    sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
+    for table in ["hourly_counts", "hourly_counts_new"] {
+        let delete = format!("delete from public.{table} where tenant = $1 and hour = $2");
+        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
+    }
+    let count = r#"insert into public.hourly_counts (tenant, hour, service, level, language, logs)
+         select $1, $2, service, level, language, count(*) from {schema}.log_rows where "timestamp" >= $2 and "timestamp" < $2 + interval '1 hour' group by 3, 4, 5"#;
+    sqlx::query(on(tenant, count)).bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+/// A transaction whose statements all see the same moment.
+pub(super) async fn snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("begin isolation level repeatable read").await
+}
+
+/// The whole hours of a scope: from the first, included, to the last, not included; no bound where the scope has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WholeHours {
+    first: Option<UnixMs>,
+    last: Option<UnixMs>,
+}
+
+impl WholeHours {
+    /// `None` where there is none.
+    pub(super) fn of(scope: &Scope) -> Option<Self> {
+        let first = scope.range.from.map(|from| hour_of(from.saturating_add(HOUR_MS - 1)));
+        let last = scope.range.to.map(hour_of);
+        let any = first.zip(last).is_none_or(|(first, last)| first < last) && first.is_none_or(|first| first <= timestamp::MAX);
+        any.then_some(Self { first, last })
+    }
+
+    /// Whether all of them are counted: else their rows are to be looked at.
+    pub(super) async fn are_counted(self, tx: &mut PgConnection, tenant: &TenantId) -> sqlx::Result<bool> {
+        let mut sql = QueryBuilder::new("select not exists (select 1 from public.hourly_counts_new r where r.logs is null");
+        self.push_bounds(&mut sql, tenant);
+        sql.push(")").build_query_scalar().fetch_one(tx).await
+    }
+
+    /// Adds `select "timestamp", service, level, language, logs` for all that a scope holds: counts of these hours, and rows of what lies
+    /// before and after them.
+    pub(super) fn push(self, sql: &mut QueryBuilder<Postgres>, tenant: &TenantId, scope: &Scope) {
+        for (nth, table) in ["hourly_counts", "hourly_counts_new"].into_iter().enumerate() {
+            sql.push(if nth == 0 { "" } else { " union all " });
+            sql.push(format!(r#"select r.hour as "timestamp", r.service, r.level, r.language, r.logs from public.{table} r where r.logs is not null"#));
+            self.push_bounds(sql, tenant);
+            of_kinds(sql, scope);
+        }
+        for (from, to) in [(scope.range.from, self.first), (self.last, scope.range.to)] {
+            if let Some((from, to)) = from.zip(to).filter(|(from, to)| from < to) {
+                sql.push(on(tenant, r#" union all select r."timestamp", r.service, r.level, r.language, 1::int8 from {schema}.log_rows r where r."timestamp" >= "#).as_str());
+                sql.push_bind(timestamp::to_datetime(from)).push(r#" and r."timestamp" < "#).push_bind(timestamp::to_datetime(to));
+                of_kinds(sql, scope);
+            }
+        }
+    }
+
+    fn push_bounds(self, sql: &mut QueryBuilder<Postgres>, tenant: &TenantId) {
+        sql.push(" and r.tenant = ").push_bind(tenant.to_string());
+        if let Some(first) = self.first {
+            sql.push(" and r.hour >= ").push_bind(timestamp::to_datetime(first));
+        }
+        if let Some(last) = self.last {
+            sql.push(" and r.hour < ").push_bind(timestamp::to_datetime(last));
+        }
+    }
+}
+
+/// The beginning of the hour of a moment.
+fn hour_of(moment: UnixMs) -> UnixMs {
+    moment.div_euclid(HOUR_MS) * HOUR_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::Range;
+
+    #[test]
+    fn whole_hours_lie_within_the_scope() {
+        let hours = |from, to| WholeHours::of(&Scope { range: Range { from, to }, ..Scope::default() });
+        let whole = |first, last| Some(WholeHours { first, last });
+        assert_eq!(hours(None, None), whole(None, None));
+        assert_eq!(hours(Some(1), Some(2 * HOUR_MS)), whole(Some(HOUR_MS), Some(2 * HOUR_MS)));
+        assert_eq!(hours(Some(0), Some(HOUR_MS)), whole(Some(0), Some(HOUR_MS)));
+        assert_eq!(hours(Some(-1), Some(HOUR_MS - 1)), None);
+        assert_eq!(hours(Some(timestamp::MIN), None), whole(Some(timestamp::MIN), None));
+        assert_eq!(hours(Some(timestamp::MAX), None), None);
+    }
+}
