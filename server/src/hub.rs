@@ -55,6 +55,7 @@ impl Hub {
             tokio::spawn(async move { processor::serve(&processor, until).await }),
             tokio::spawn(schedule::index_missed(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::redrive(doors.maintenance(), work_told.clone())),
+            tokio::spawn(schedule::add_up_hours(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_metrics(work_told.clone())),
             tokio::spawn(schedule::upkeep(doors.maintenance(), work_told)),
         ];

@@ -17,17 +17,22 @@ const WORK_BUDGET: Duration = Duration::from_secs(60);
 
 /// Indexes what was missed, again and again, until told to stop.
 pub(crate) async fn index_missed(app: maintenance::App, told: watch::Receiver<bool>) {
-    again_and_again(told, "what the index missed has to wait", || Box::pin(maintenance::index_missed(&app, WORK_BUDGET).map_ok(drop))).await;
+    again_and_again(told, WORK_EVERY, "what the index missed has to wait", || Box::pin(maintenance::index_missed(&app, WORK_BUDGET).map_ok(drop))).await;
 }
 
 /// Redrives dead letters that somebody asked for, again and again, until told to stop.
 pub(crate) async fn redrive(app: maintenance::App, told: watch::Receiver<bool>) {
-    again_and_again(told, "dead letters have to wait", || Box::pin(maintenance::redrive(&app, WORK_BUDGET).map_ok(drop))).await;
+    again_and_again(told, WORK_EVERY, "dead letters have to wait", || Box::pin(maintenance::redrive(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Adds up the counts of hours, again and again, until told to stop.
+pub(crate) async fn add_up_hours(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, ALL_EVERY, "counts of hours have to wait", || Box::pin(maintenance::add_up_hours(&app, WORK_BUDGET).map_ok(drop))).await;
 }
 
 /// Does work that may be dropped anywhere: what it had not finished is found again. Boxed, as in `maintenance`.
-async fn again_and_again<'a>(mut told: watch::Receiver<bool>, complaint: &'static str, work: impl Fn() -> BoxFuture<'a, Result<()>>) {
-    let mut ticker = ticker(WORK_EVERY);
+async fn again_and_again<'a>(mut told: watch::Receiver<bool>, every: Duration, complaint: &'static str, work: impl Fn() -> BoxFuture<'a, Result<()>>) {
+    let mut ticker = ticker(every);
     loop {
         tokio::select! {
             _ = told.wait_for(|told| *told) => return,

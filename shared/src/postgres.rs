@@ -26,9 +26,9 @@ pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
     Ok(pool.connect_lazy_with(options))
 }
 
-/// How long a write waits for a lock. Somebody who makes an index by hand on one tenant's table, or forgets a transaction, must not
-/// keep the rows of all others from being written.
-pub(crate) const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
+/// Begins a transaction that waits for a lock for so long, in one message. Somebody who makes an index by hand on one tenant's table, or
+/// forgets a transaction, must not keep the rows of all others from being written.
+pub(crate) const BEGIN_WRITING: &str = "begin; set local lock_timeout = '5s'";
 /// What Postgres says where a lock was not to be had in time (`lock_not_available`).
 const LOCKED: &str = "55P03";
 

@@ -39,7 +39,7 @@ impl<T: Into<String>> From<T> for Wrong {
 impl Wrong {
     /// What is wrong with a query, and where.
     pub(crate) fn query(error: QueryError) -> Self {
-        Self { code: "invalid_query", detail: error.to_string(), place: Some(error.place) }
+        Self { code: "invalid_query", detail: error.detail, place: Some(error.place) }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct NewSavedSearch {
     sort: Option<String>,
 }
 
-/// What to change of a saved search: at least one of these. `null` takes `from` or `to` away.
+/// What to change of a saved search: at least one of these. `null` or an empty text takes `from` or `to` away.
 #[derive(Debug, utoipa::ToSchema)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub(crate) struct SavedSearchChange {

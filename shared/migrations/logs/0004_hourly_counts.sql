@@ -23,6 +23,9 @@ create table hourly_counts_new (
 
 create index hourly_counts_new_hour on hourly_counts_new (tenant, hour);
 
+-- Whoever stores rows waits until this is committed, so that none are left out.
+lock table receipts in share row exclusive mode;
+
 do $$
 declare
     one record;

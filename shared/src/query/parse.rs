@@ -18,8 +18,10 @@ pub(super) fn query(text: &str, now: UnixMs) -> Result<Node, QueryError> {
         let detail = format!("the query has {} characters", chars.len());
         return Err(QueryError::new(&chars, MAX_CHARS, chars.len() - MAX_CHARS, detail, format!("at most {MAX_CHARS}")));
     }
-    let mut parser = Parser { chars: &chars, at: 0, now, open: 0, depth: 0, conditions: 0, wildcards: 0, words: 0, broad: None, is_syntax: false };
-    parser.any_of(None)?.ok_or_else(|| QueryError::new(&chars, 0, chars.len(), "there is nothing to search for", "a word with at least one letter or digit"))
+    let mut parser = Parser { chars: &chars, at: 0, now, open: 0, depth: 0, conditions: 0, wildcards: 0, words: 0, broad: Vec::new(), is_syntax: false };
+    let query = parser.any_of(None)?.ok_or_else(|| QueryError::new(&chars, 0, chars.len(), "there is nothing to search for", "a word with at least one letter or digit"))?;
+    parser.refuse_broad(&query)?;
+    Ok(query)
 }
 
 /// Whether a backslash before it makes a character text.
@@ -81,8 +83,8 @@ struct Parser<'a> {
     wildcards: usize,
     /// Words of all texts.
     words: usize,
-    /// Where a pattern stands, and how long it is, that says too little if no word stands beside it.
-    broad: Option<(usize, usize)>,
+    /// Where patterns stand, and how long they are, that say too little if no word stands beside them: in the order of the tree.
+    broad: Vec<(usize, usize)>,
     /// Whether something was written that only makes sense as syntax: then a parenthesis that is not closed is a mistake, not text.
     is_syntax: bool,
 }
@@ -113,7 +115,6 @@ impl Parser<'_> {
         loop {
             self.skip_space();
             if self.is_over() || self.keyword_here("OR").is_some() {
-                self.settle_broad(&all)?;
                 return Ok((joined(all, Node::And), read));
             }
             if self.keyword_here("AND").is_some() {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 
-use super::hourly::{self, HOUR_MS, WholeHours};
+use super::hourly::{HOUR_MS, WholeHours};
 use super::narrow::Texts;
-use super::read::{LIST_TIMEOUT, within};
+use super::read::{BEGIN_READING, within};
 use super::{Rows, on};
 use crate::error::{Engine, Result};
 use crate::ids::TenantId;
@@ -17,7 +17,8 @@ use crate::record::Level;
 use crate::timestamp;
 
 impl Rows {
-    /// Counts the values of some fields over a tenant's rows, and the rows. The scope has no query.
+    /// Counts the values of some fields over a tenant's rows, and the rows. The scope has no query; of what whole hours are counted by,
+    /// nothing that was stored by now stays out, whenever it was received.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
@@ -53,8 +54,7 @@ impl Rows {
 
     /// Counts by whole hours where they are counted, else by rows.
     async fn count(&self, tenant: &TenantId, hours: Option<WholeHours>, statement: impl Fn(bool) -> QueryBuilder<Postgres>) -> sqlx::Result<Vec<PgRow>> {
-        let mut tx = hourly::snapshot(&self.pool).await?;
-        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await?;
+        let mut tx = self.pool.begin_with(BEGIN_READING).await?;
         let by_hours = match hours {
             Some(hours) => hours.are_counted(&mut tx, tenant).await?,
             None => false,
@@ -83,7 +83,7 @@ impl Rows {
         sql
     }
 
-    /// Counts a tenant's rows in bars of time. The scope has no query: what a query means is not for SQL to count.
+    /// Counts a tenant's rows in bars of time, as [`Rows::facets`]. What a query means is not for SQL to count.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.

@@ -1,20 +1,22 @@
 //! Logs counted by the hour of their own time, service, level and language, so that counts over long times need not look at each row.
 //!
-//! Who stores rows writes what they come to, in the same transaction: at any moment the counts are those of the rows. The hours of rows
-//! that are made again are marked instead, since those that were lost may have been counted; a marked hour is counted by its rows
-//! until maintenance has counted it anew.
+//! Who stores rows writes what they come to, in the same transaction: at any moment the counts are those of the rows that were stored. The
+//! hours of rows that are made again are marked instead, since those that were lost may have been counted. A range that holds a marked hour
+//! is counted by its rows, until maintenance has counted that hour anew. Rows that somebody deletes by hand stay counted until they are made
+//! again, or their hours are marked by hand (docs/operations.md).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
-use sqlx::{QueryBuilder, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::read::of_kinds;
 use super::{NewRow, Rows, on};
-use crate::error::{Engine, Result};
+use crate::error::{Engine, Error, Result, chain};
 use crate::ids::TenantId;
-use crate::postgres::{LOCK_TIMEOUT, failed, sqlstate};
+use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
 use crate::query::Scope;
 use crate::timestamp::{self, UnixMs};
 
@@ -22,8 +24,6 @@ use crate::timestamp::{self, UnixMs};
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// What Postgres says where another transaction changed the same rows since (`serialization_failure`; manual, appendix A).
 const CHANGED_SINCE: &str = "40001";
-/// Hours that are counted anew in one run at most: the next has its turn.
-const HOURS_OF_A_RUN: i64 = 1000;
 
 /// What was done with counts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -72,48 +72,63 @@ pub(super) async fn mark(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewR
 
 /// Forgets a tenant's counts.
 pub(super) async fn forget(tx: &mut PgConnection, tenant: &TenantId) -> sqlx::Result<()> {
-    for table in ["hourly_counts", "hourly_counts_new"] {
-        sqlx::query(sqlx::AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await?;
+    // In the order in which they are added up.
+    for table in ["hourly_counts_new", "hourly_counts"] {
+        sqlx::query(AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await?;
     }
     Ok(())
 }
 
 impl Rows {
-    /// Adds up the counts that storing left, and counts anew the hours that were marked. Two who do it at once do each part once.
+    /// Adds up the counts that storing left, and counts anew the hours that were marked, as many as `budget` has time for. A tenant whose rows
+    /// cannot be counted does not keep the others from theirs.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`]; what was done by then is done.
-    pub async fn add_up_hours(&self) -> Result<AddedUp> {
+    /// [`Error::Unavailable`], or the first [`Error::Internal`] once all tenants were seen to; what was done by then is done.
+    pub async fn add_up_hours(&self, budget: Duration) -> Result<AddedUp> {
+        let until = Instant::now() + budget;
         let fail = failed(Engine::Rows, "adding up hourly counts");
-        let counts = add_up(&self.pool).await.map_err(&fail)?;
+        let mut done = AddedUp { counts: add_up(&self.pool).await.map_err(&fail)?, hours: 0 };
         let marked: Vec<(String, OffsetDateTime)> = sqlx::query_as(
             "select distinct n.tenant, n.hour from public.hourly_counts_new n join public.schemas s on s.tenant = n.tenant and s.dropped_at is null \
-             where n.logs is null order by 1, 2 limit $1",
+             where n.logs is null order by 1, 2",
         )
-        .bind(HOURS_OF_A_RUN)
         .fetch_all(&self.pool)
         .await
         .map_err(&fail)?;
-        let mut hours = 0;
+        let mut broken: Option<(TenantId, Error)> = None;
         for (tenant, hour) in marked {
             let Ok(tenant) = TenantId::parse(&tenant) else { continue };
+            if Instant::now() >= until {
+                break;
+            }
+            if broken.as_ref().is_some_and(|(one, _)| *one == tenant) {
+                continue;
+            }
             match count_anew(&self.pool, &tenant, hour).await {
-                Ok(()) => hours += 1,
+                Ok(counted) => done.hours += u64::from(counted),
                 // The next run sees to it.
                 Err(error) if sqlstate(&error).as_deref() == Some(CHANGED_SINCE) => {}
-                Err(error) => return Err(fail(error)),
+                Err(error) => match fail(error) {
+                    weather @ Error::Unavailable { .. } => return Err(weather),
+                    error => {
+                        tracing::error!(%tenant, cause = chain(&error), "the hours of a tenant cannot be counted");
+                        broken.get_or_insert((tenant, error));
+                    }
+                },
             }
         }
-        Ok(AddedUp { counts, hours })
+        broken.map_or(Ok(done), |(_, error)| Err(error))
     }
 }
 
 async fn add_up(pool: &PgPool) -> sqlx::Result<u64> {
-    let mut tx = pool.begin().await?;
-    sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
-    // In one order: of two who add to the same hours, neither waits for one who waits for it.
-    let statement = "with gone as (delete from public.hourly_counts_new where logs is not null returning tenant, hour, service, level, language, logs), \
-             added as ( \
+    let mut tx = pool.begin_with(BEGIN_WRITING).await?;
+    // In one order, and past what another is at: of two who add to the same hours, neither waits for one who waits for it.
+    let statement = "with taken as (select ctid from public.hourly_counts_new where logs is not null for update skip locked), \
+             gone as ( \
+                 delete from public.hourly_counts_new n using taken where n.ctid = taken.ctid returning n.tenant, n.hour, n.service, n.level, n.language, n.logs \
+             ), added as ( \
                  insert into public.hourly_counts as c (tenant, hour, service, level, language, logs) \
                  select tenant, hour, service, level, language, sum(logs)::int8 from gone group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5 \
                  on conflict on constraint hourly_counts_once do update set logs = c.logs + excluded.logs \
@@ -123,23 +138,29 @@ async fn add_up(pool: &PgPool) -> sqlx::Result<u64> {
     Ok(u64::try_from(gone).unwrap_or_default())
 }
 
-/// Counts an hour by its rows, as one moment saw them: what is stored meanwhile brings counts of its own, which stay.
-async fn count_anew(pool: &PgPool, tenant: &TenantId, hour: OffsetDateTime) -> sqlx::Result<()> {
-    let mut tx = snapshot(pool).await?;
-    sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
-    for table in ["hourly_counts", "hourly_counts_new"] {
-        let delete = format!("delete from public.{table} where tenant = $1 and hour = $2");
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
+/// Counts an hour by its rows, as one moment saw them: what is stored meanwhile brings counts of its own, which stay. Answers `false` where
+/// another has done it.
+async fn count_anew(pool: &PgPool, tenant: &TenantId, hour: OffsetDateTime) -> sqlx::Result<bool> {
+    let mut tx = pool.begin_with("begin isolation level repeatable read; set local lock_timeout = '5s'").await?;
+    // As whoever drops the schema: the rows first, then their counts, and these whole: who adds to them locks row by row.
+    sqlx::query(on(tenant, "lock table {schema}.log_rows in access share mode")).execute(&mut *tx).await?;
+    sqlx::query("lock table public.hourly_counts in share row exclusive mode").execute(&mut *tx).await?;
+    let marks: Vec<bool> = sqlx::query_scalar("delete from public.hourly_counts_new where tenant = $1 and hour = $2 returning logs is null")
+        .bind(tenant.as_str())
+        .bind(hour)
+        .fetch_all(&mut *tx)
+        .await?;
+    if !marks.contains(&true) {
+        return Ok(false);
     }
+    sqlx::query("delete from public.hourly_counts where tenant = $1 and hour = $2").bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
+    // A count that another added since cannot be seen here: to conflict with it is to be told that things have changed.
     let count = r#"insert into public.hourly_counts (tenant, hour, service, level, language, logs)
-         select $1, $2, service, level, language, count(*) from {schema}.log_rows where "timestamp" >= $2 and "timestamp" < $2 + interval '1 hour' group by 3, 4, 5"#;
+         select $1, $2, service, level, language, count(*) from {schema}.log_rows where "timestamp" >= $2 and "timestamp" < $2 + interval '1 hour' group by 3, 4, 5
+         on conflict on constraint hourly_counts_once do update set logs = excluded.logs"#;
     sqlx::query(on(tenant, count)).bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
-    tx.commit().await
-}
-
-/// A transaction whose statements all see the same moment.
-pub(super) async fn snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    pool.begin_with("begin isolation level repeatable read").await
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// The whole hours of a scope: from the first, included, to the last, not included; no bound where the scope has none.
@@ -150,8 +171,11 @@ pub(super) struct WholeHours {
 }
 
 impl WholeHours {
-    /// `None` where there is none.
+    /// `None` where there is none, or where counts cannot tell which logs are meant.
     pub(super) fn of(scope: &Scope) -> Option<Self> {
+        if scope.query.is_some() {
+            return None;
+        }
         let first = scope.range.from.map(|from| hour_of(from.saturating_add(HOUR_MS - 1)));
         let last = scope.range.to.map(hour_of);
         let any = first.zip(last).is_none_or(|(first, last)| first < last) && first.is_none_or(|first| first <= timestamp::MAX);

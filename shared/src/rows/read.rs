@@ -90,9 +90,9 @@ const LOOKED_AT_ONCE: usize = 2_000;
 /// When looking through rows ends with what was found: below the time that one statement has, so that a page comes about.
 const LOOK_FOR: Duration = Duration::from_secs(8);
 
-/// A rare filter over a large tenant looks at every row: it must not hold a connection for ever. Local to the transaction, so that
-/// a pooled connection carries nothing on.
-pub(super) const LIST_TIMEOUT: &str = "set local statement_timeout = '10s'";
+/// Begins reading, in one message. A rare filter over a large tenant looks at every row: it must not hold a connection for ever. Local to
+/// the transaction, so that a pooled connection carries nothing on; its statements all see the same moment.
+pub(super) const BEGIN_READING: &str = "begin isolation level repeatable read; set local statement_timeout = '10s'";
 
 const ROW: &str = r#"select r.id, r."timestamp", r.service, r.level, r.message, r.language, r.index_state, o.path, r.raw_offset, r.raw_length
     from {schema}.log_rows r join {schema}.objects o on o.id = r.object_id"#;
@@ -136,8 +136,7 @@ impl Rows {
     /// Carries out a statement that selects [`ROW`].
     pub(super) async fn rows_of(&self, mut sql: QueryBuilder<Postgres>) -> Result<Vec<Row>> {
         let fail = failed(Engine::Rows, "listing rows");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query(LIST_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
+        let mut tx = self.pool.begin_with(BEGIN_READING).await.map_err(&fail)?;
         let rows = sql.build().fetch_all(&mut *tx).await.map_err(&fail)?;
         rows.iter().map(row_of).collect::<sqlx::Result<_>>().map_err(&fail)
     }

@@ -11,7 +11,7 @@ use super::store::{NO_PARTITION, register_objects};
 use super::{NewRow, Receipt, Rows, StoreBatch, hourly, on, receipts};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
-use crate::postgres::{LOCK_TIMEOUT, failed, sqlstate};
+use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
 use crate::timestamp;
 
 /// Letters that are taken up together, as they cost about the same.
@@ -103,8 +103,7 @@ impl Rows {
 
     /// A transaction that is not committed is rolled back.
     async fn try_store_redriven(&self, letter: &Buried, batch: &StoreBatch) -> sqlx::Result<Restored> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
+        let mut tx = self.pool.begin_with(BEGIN_WRITING).await?;
         let made = letter.is_entry() && !receipts::insert(&mut tx, &[batch]).await?.is_empty();
         // The receipt first, as everyone does who changes rows and counts: of two the second waits here.
         if !made && !lock_receipt(&mut tx, &batch.receipt).await? {

@@ -9,7 +9,7 @@ use super::store::copy_rows;
 use super::{NewRow, Rows};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, LogId, TenantId};
-use crate::postgres::{LOCK_TIMEOUT, failed};
+use crate::postgres::{BEGIN_WRITING, failed};
 
 /// A row that cannot be written, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,7 @@ impl Rows {
     /// [`crate::error::Error::Unavailable`]; [`crate::error::Error::Internal`] where it is not the rows but the schema that fails.
     pub async fn refused(&self, tenant: &TenantId, rows: &[&NewRow]) -> Result<Option<Vec<RefusedRow>>> {
         let fail = failed(Engine::Rows, "looking for rows that cannot be written");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
+        let mut tx = self.pool.begin_with(BEGIN_WRITING).await.map_err(&fail)?;
         let refused = halve(&mut tx, tenant, rows).await.map_err(&fail)?;
         tx.rollback().await.map_err(&fail)?;
         Ok(refused)

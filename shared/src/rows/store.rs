@@ -12,7 +12,7 @@ use super::{Rows, copy, hourly, on};
 use crate::error::{Engine, Error, Result};
 use crate::fault;
 use crate::ids::{BatchId, LogId, TenantId};
-use crate::postgres::{LOCK_TIMEOUT, failed, sqlstate};
+use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
 use crate::record::{Level, Record};
 use crate::text::first_chars;
 use crate::timestamp::{self, UnixMs};
@@ -133,8 +133,7 @@ impl Rows {
     }
 
     async fn try_store(&self, batches: &[&StoreBatch]) -> sqlx::Result<HashSet<BatchId>> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
+        let mut tx = self.pool.begin_with(BEGIN_WRITING).await?;
         let fresh = super::receipts::insert(&mut tx, batches).await?;
         fault::point("rows.after_receipts");
         let new: Vec<&StoreBatch> = batches.iter().copied().filter(|batch| fresh.contains(&batch.receipt.batch)).collect();
@@ -164,8 +163,7 @@ impl Rows {
         batches.sort_unstable();
         batches.dedup();
         let (ids, states): (Vec<Uuid>, Vec<i16>) = settled.iter().map(|(id, state)| (id.uuid(), *state as i16)).unzip();
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await.map_err(&fail)?;
+        let mut tx = self.pool.begin_with(BEGIN_WRITING).await.map_err(&fail)?;
         // Receipts first, in the order of their ids: of two who settle the same batches the second waits here, and finds them settled.
         sqlx::query("select 1 from public.receipts where batch_id = any($1) order by batch_id for update").bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
         let statement = "with moved as ( \

@@ -79,13 +79,15 @@ impl Fresh {
         self.opensearch(Method::DELETE, &format!("_index_template/{prefix}")).await;
     }
 
-    /// An autovacuum in the database belongs to the server's own role, which only a superuser may end: it is soon over.
+    /// An autovacuum in the database belongs to the server's own role, which only a superuser may end or even see at work: it is soon over.
     async fn drop_database(&self, name: &str) {
         const INSUFFICIENT_PRIVILEGE: &str = "42501";
-        for tries_left in (0..20).rev() {
+        const TRIES: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(500);
+        for tries_left in (0..TRIES).rev() {
             match sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&self.server).await {
                 Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) && tries_left > 0 => {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 outcome => {
                     outcome.expect("the database was ours");

@@ -10,8 +10,9 @@ use shared::ids::{BatchId, LogId, TenantId};
 use shared::query::{Bars, CountBy, Scope};
 use shared::range::Range;
 use shared::record::Level;
-use shared::rows::{IndexState, NewRow, Receipt, StoreBatch};
+use shared::rows::{AddedUp, IndexState, NewRow, Receipt, StoreBatch};
 
+use crate::BUDGET;
 use crate::fresh::{Fresh, fresh};
 
 const SEED: u64 = 4;
@@ -79,6 +80,7 @@ async fn compare(hub: &Fresh, rng: &mut StdRng, tenant: &TenantId, stored: &[New
         }
         let counted = hub.app.rows.histogram(tenant, &scope, &Bars { interval_ms, by: Some(CountBy::Service) }).await.expect("Postgres answers");
         assert_eq!(counted.bars.iter().map(|(bar, counts)| (*bar, counts.by.clone())).collect::<BTreeMap<_, _>>(), bars, "{scope:?}");
+        assert!(counted.bars.values().all(|counts| counts.total == counts.by.values().sum::<u64>()), "{scope:?}");
 
         let (facets, total) = hub.app.rows.facets(tenant, &scope, &[CountBy::Language, CountBy::Level], 10).await.expect("Postgres answers");
         assert_eq!(total, meant.len() as u64, "{scope:?}");
@@ -93,6 +95,20 @@ async fn compare(hub: &Fresh, rng: &mut StdRng, tenant: &TenantId, stored: &[New
     }
 }
 
+/// Adds up until nothing is left: of several at once, each does a part.
+async fn add_up(hub: &Fresh) -> AddedUp {
+    const RUNS: usize = 100;
+    let mut all = AddedUp::default();
+    for _ in 0..RUNS {
+        let done = hub.app.rows.add_up_hours(BUDGET).await.expect("Postgres answers");
+        if done == AddedUp::default() {
+            return all;
+        }
+        all = AddedUp { counts: all.counts + done.counts, hours: all.hours + done.hours };
+    }
+    panic!("there is no end: {all:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn counts_of_hours_are_those_of_the_rows() {
     fresh(async |hub: &Fresh| {
@@ -102,26 +118,41 @@ async fn counts_of_hours_are_those_of_the_rows() {
         let other = store(hub, rng, &b, 300).await;
         compare(hub, rng, &a, &stored).await;
 
-        let adding = async {
-            let mut counts = 0;
-            for _ in 0..30 {
-                counts += add_up_hours(&hub.app).await.expect("Postgres answers").counts;
-            }
-            counts
-        };
         let storing = async {
             for _ in 0..30 {
                 stored.extend(store(hub, rng, &a, 100).await);
             }
         };
-        let (one, two, ()) = tokio::join!(adding, async { add_up_hours(&hub.app).await.expect("Postgres answers").counts }, storing);
-        assert!(one + two > 0);
+        let (one, two, ()) = tokio::join!(add_up(hub), add_up(hub), storing);
         compare(hub, rng, &a, &stored).await;
         compare(hub, rng, &b, &other).await;
-        add_up_hours(&hub.app).await.expect("Postgres answers");
-        assert_eq!(add_up_hours(&hub.app).await.expect("Postgres answers"), shared::rows::AddedUp::default(), "nothing is left");
+        let counts = one.counts + two.counts + add_up_hours(&hub.app, BUDGET).await.expect("Postgres answers").counts;
+        assert!(counts > 0 && add_up_hours(&hub.app, BUDGET).await.expect("Postgres answers") == AddedUp::default(), "nothing is left");
         compare(hub, rng, &a, &stored).await;
         compare(hub, rng, &b, &other).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_hours_are_counted_by_their_counts_and_all_else_by_rows() {
+    fresh(async |hub: &Fresh| {
+        let rng = &mut StdRng::seed_from_u64(SEED);
+        let a = hub.tenant("tenant_a").await;
+        let stored = store(hub, rng, &a, 400).await;
+        add_up(hub).await;
+        // By somebody's hand, so that it shows by what is counted.
+        hub.logs_sql("update public.hourly_counts set logs = logs + 1000000").await;
+        let range = Range { from: Some(BEGIN + 1), to: Some(BEGIN + HOURS * HOUR_MS - 1) };
+        let scope = Scope { range, received_up_to: u64::MAX >> 17, ..Scope::default() };
+        let total = async |interval_ms| {
+            let counted = hub.app.rows.histogram(&a, &scope, &Bars { interval_ms, by: None }).await.expect("Postgres answers");
+            counted.bars.values().map(|counts| counts.total).sum::<u64>()
+        };
+        let meant = stored.iter().filter(|row| (BEGIN + 1..BEGIN + HOURS * HOUR_MS - 1).contains(&row.timestamp)).count() as u64;
+        assert_eq!(total(900_000).await, meant);
+        assert!(total(HOUR_MS).await > 1_000_000);
+        assert_eq!(total(HOUR_MS).await % 1_000_000, meant, "the hours at both ends are counted by rows");
     })
     .await;
 }
@@ -130,37 +161,44 @@ async fn counts_of_hours_are_those_of_the_rows() {
 async fn hours_of_rows_that_are_made_again_are_counted_anew_and_right_until_then() {
     fresh(async |hub: &Fresh| {
         let rng = &mut StdRng::seed_from_u64(SEED);
-        let a = hub.tenant("tenant_a").await;
+        let (a, broken) = (hub.tenant("tenant_a").await, hub.tenant("a_broken_one").await);
         let mut stored = store(hub, rng, &a, 400).await;
-        add_up_hours(&hub.app).await.expect("Postgres answers");
-        // By somebody's hand: the counts know nothing of it.
+        let elsewhere = store(hub, rng, &broken, 10).await;
+        add_up(hub).await;
+        // By somebody's hand: the counts know nothing of the rows, and some of them are lost as well.
         let lost: HashSet<LogId> = stored.iter().step_by(3).map(|row| row.id).collect();
         for id in &lost {
             hub.logs_sql(&format!("delete from tenant_a.log_rows where id = '{}'", id.uuid())).await;
         }
+        hub.logs_sql("delete from a_broken_one.log_rows; delete from public.hourly_counts where level = 5").await;
         assert_eq!(hub.app.rows.remake(&a, &stored).await.expect("Postgres answers"), lost.len() as u64);
+        assert_eq!(hub.app.rows.remake(&broken, &elsewhere).await.expect("Postgres answers"), 10);
         compare(hub, rng, &a, &stored).await;
 
+        // A tenant whose rows cannot be counted keeps nobody waiting who comes after it.
+        hub.logs_sql("alter table a_broken_one.log_rows rename to elsewhere").await;
+        assert!(add_up_hours(&hub.app, BUDGET).await.is_err());
+        hub.logs_sql("do $$ begin assert not exists (select 1 from public.hourly_counts_new where tenant = 'tenant_a'); end $$").await;
+        compare(hub, rng, &a, &stored).await;
+        hub.logs_sql("alter table a_broken_one.elsewhere rename to log_rows").await;
+        assert_eq!(add_up(hub).await.counts, 0);
+
         // What is stored while hours are counted anew stays counted.
-        let counting = async {
-            let mut hours = 0;
-            while hours == 0 {
-                hours += add_up_hours(&hub.app).await.expect("Postgres answers").hours;
-            }
-        };
+        hub.logs_sql("insert into public.hourly_counts_new select distinct tenant, hour, '', 0, null, null::int8 from public.hourly_counts").await;
         let storing = async {
             for _ in 0..10 {
                 stored.extend(store(hub, rng, &a, 50).await);
             }
         };
-        tokio::join!(counting, async { add_up_hours(&hub.app).await.expect("Postgres answers") }, storing);
+        let (one, two, ()) = tokio::join!(add_up(hub), add_up(hub), storing);
+        assert!(one.hours + two.hours > 0, "{one:?} {two:?}");
         compare(hub, rng, &a, &stored).await;
-        while add_up_hours(&hub.app).await.expect("Postgres answers") != shared::rows::AddedUp::default() {}
-        hub.logs_sql("do $$ begin assert (select sum(logs) from public.hourly_counts) = (select count(*) from tenant_a.log_rows); end $$").await;
+        add_up(hub).await;
+        hub.logs_sql("do $$ begin assert (select sum(logs) from public.hourly_counts where tenant = 'tenant_a') = (select count(*) from tenant_a.log_rows); end $$").await;
         compare(hub, rng, &a, &stored).await;
 
         hub.app.rows.drop_schema(&a).await.expect("Postgres answers");
-        hub.logs_sql("do $$ begin assert not exists (select 1 from public.hourly_counts) and not exists (select 1 from public.hourly_counts_new); end $$").await;
+        hub.logs_sql("do $$ begin assert not exists (select 1 from public.hourly_counts where tenant = 'tenant_a'); end $$").await;
     })
     .await;
 }

@@ -142,6 +142,31 @@ fn an_error_says_where_and_what_was_expected() {
 }
 
 #[test]
+fn a_broad_pattern_is_narrowed_by_a_word_wherever_that_stands() {
+    for text in [
+        "foo a*",
+        "a* foo",
+        "/var/a*",
+        "/var/a* level:(warn OR error)",
+        "foo a* service:(x OR y)",
+        "(a*) foo",
+        "foo (a* OR b*)",
+        "foo a*.b*",
+        "foo -a*",
+        "a* (foo OR bar)",
+        "foo (level:error OR (b* bar))",
+    ] {
+        let query = Query::parse(text, NOW).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(Query::parse(&query.to_string(), NOW).map_err(|e| e.to_string()), Ok(query), "{text}");
+    }
+    for (text, offset) in
+        [("a* -(foo)", 0), ("a* (foo OR level:error)", 0), ("(foo OR level:error) a*", 21), ("(foo a*) OR b*", 12), ("a*.b*", 0), ("foo OR (a* level:warn)", 8), ("NOT a*", 4)]
+    {
+        assert_eq!(place(text).offset, offset, "{text}");
+    }
+}
+
+#[test]
 fn a_query_is_bounded() {
     let long = "ä".repeat(MAX_CHARS);
     assert!(Query::parse(&long, NOW).is_ok());

@@ -53,19 +53,19 @@ impl Parser<'_> {
             return Ok(None);
         }
         self.count_wildcard(&pattern, start)?;
-        // Without a star the length is fixed, which leaves fewer words.
-        if pattern.pieces().contains(&Piece::Any) && pattern.named_chars() < MIN_WILD_CHARS {
-            self.broad.get_or_insert((start, self.at - start));
+        if is_broad(&pattern) {
+            self.broad.push((start, self.at - start));
         }
         self.condition(Condition::Wild(field, pattern), start).map(Some)
     }
 
-    /// Takes back what was found to be too broad if one of these words is there too, which narrows it; refuses it otherwise.
-    pub(super) fn settle_broad(&mut self, all: &[Node]) -> Parsed<()> {
-        let Some((offset, length)) = self.broad.take() else { return Ok(()) };
-        if all.iter().any(asks_for_a_word) {
+    /// Refuses the first pattern that is too broad and that no whole word narrows which must be there, too.
+    pub(super) fn refuse_broad(&self, query: &Node) -> Parsed<()> {
+        let mut met = 0;
+        if !leaves_broad(query, false, &mut met) {
             return Ok(());
         }
+        let (offset, length) = self.broad[met];
         Err(self.error(offset, length, "this stands for too many words", format!("at least {MIN_WILD_CHARS} characters beside the `*`, or a whole word with it")))
     }
 
@@ -97,6 +97,28 @@ impl Parser<'_> {
             return Err(self.error(start, self.at - start, "each word with `*` or `?` may stand for very many", format!("at most {MAX_WILDCARDS} of them")));
         }
         Ok(())
+    }
+}
+
+/// Without a star the length is fixed, which leaves fewer words.
+fn is_broad(pattern: &Pattern) -> bool {
+    pattern.pieces().contains(&Piece::Any) && pattern.named_chars() < MIN_WILD_CHARS
+}
+
+/// Whether there is a broad pattern that nothing narrows; `met` counts those before it.
+fn leaves_broad(node: &Node, narrowed: bool, met: &mut usize) -> bool {
+    match node {
+        Node::Is(Condition::Wild(_, pattern)) if is_broad(pattern) => {
+            *met += usize::from(narrowed);
+            !narrowed
+        }
+        Node::Is(_) => false,
+        Node::And(all) => {
+            let narrowed = narrowed || all.iter().any(asks_for_a_word);
+            all.iter().any(|node| leaves_broad(node, narrowed, met))
+        }
+        Node::Or(any) => any.iter().any(|node| leaves_broad(node, narrowed, met)),
+        Node::Not(node) => leaves_broad(node, narrowed, met),
     }
 }
 
