@@ -6,6 +6,7 @@ mod caller;
 mod certificates;
 mod connect;
 mod encoding;
+mod event_bus;
 mod events;
 mod eventually;
 mod lambda;

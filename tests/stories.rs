@@ -3,6 +3,7 @@
 mod audit;
 mod batches;
 mod by_lambda;
+mod changes;
 mod contract;
 mod dead_letters;
 mod degraded;

@@ -1,7 +1,9 @@
 //! What the server is told at start: the settings of all functions.
 
+use std::time::Duration;
+
 use shared::auth::Authenticator;
-use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError};
+use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError};
 
 /// Settings of the server.
 #[derive(Debug, Clone)]
@@ -20,10 +22,14 @@ pub struct Settings {
     pub index: OpenSearchSettings,
     /// Raw.
     pub archive: ArchiveSettings,
+    /// Who is told what becomes of tenants.
+    pub events: EventSettings,
     /// How much of one tenant is searched for at once.
     pub limits: search::config::Limits,
     /// The operator's token.
     pub operator: Option<Secret>,
+    /// How long a tenant that is deleted can be restored.
+    pub grace: Duration,
 }
 
 impl Settings {
@@ -38,8 +44,10 @@ impl Settings {
             logs: PostgresSettings::logs_from_env(env)?,
             index: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
+            events: EventSettings::from_env(env)?,
             limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
+            grace: tenants::config::grace_from_env(env)?,
         })
     }
 }

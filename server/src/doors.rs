@@ -8,6 +8,7 @@ use shared::auth::Authenticator;
 use shared::aws::Identity;
 use shared::bell::Bell;
 use shared::error::Result;
+use shared::events::{EventBus, EventStream};
 use shared::index::Index;
 use shared::keys::KeyRing;
 use shared::queue::Queue;
@@ -47,7 +48,12 @@ pub struct Doors {
     pub auth: Authenticator,
     /// Counts what readers ask at once.
     pub concurrency: search::Concurrency,
+    /// Where events are told.
+    pub stream: EventStream,
+    /// Where they are told, too, if there is one.
+    pub bus: Option<EventBus>,
     linger: Duration,
+    grace: Duration,
 }
 
 impl Doors {
@@ -63,6 +69,8 @@ impl Doors {
         let identity = Identity::of_machine(&settings.archive).await?;
         Ok(Self {
             queue: Queue::new(redis, &settings.queue),
+            stream: EventStream::new(patient.clone()),
+            bus: EventBus::open(&settings.events, &identity)?,
             patient_queue: Queue::without_pushes(patient),
             auth: Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone()),
             ring,
@@ -74,6 +82,7 @@ impl Doors {
             bell: Bell::in_process(),
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
+            grace: settings.grace,
         })
     }
 
@@ -117,7 +126,7 @@ impl Doors {
     /// What tenants needs.
     #[must_use]
     pub fn tenants(&self) -> tenants::App {
-        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone() }
+        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone(), grace: self.grace }
     }
 
     /// What maintenance needs.
@@ -130,6 +139,8 @@ impl Doors {
             archive: self.archive.clone(),
             queue: self.patient_queue.clone(),
             ring: self.ring.clone(),
+            stream: self.stream.clone(),
+            bus: self.bus.clone(),
         }
     }
 }

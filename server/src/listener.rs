@@ -8,6 +8,7 @@
 mod pieces;
 mod seats;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use shared::http::ClientAddress;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -48,10 +50,10 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, mu
             () = told(&mut stop) => break,
             _ = look.tick() => seats.dismiss_quiet(QUIET_FOR),
             Some(_) = connections.join_next() => {}
-            stream = next(&listener, &seats) => {
+            (stream, peer) = next(&listener, &seats) => {
                 // Somebody may have begun to work since there was room: then the newcomer goes.
                 if let Some(seat) = seats.take() {
-                    connections.spawn(attend(stream, router.clone(), seat, stops.clone()));
+                    connections.spawn(attend(stream, peer, router.clone(), seat, stops.clone()));
                 }
             }
         }
@@ -61,11 +63,11 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, mu
 }
 
 /// The next connection, once there is room for it.
-async fn next(listener: &TcpListener, seats: &Seats) -> TcpStream {
+async fn next(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr) {
     loop {
         seats.room().await;
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(AFTER_FAILURE).await;
@@ -75,14 +77,16 @@ async fn next(listener: &TcpListener, seats: &Seats) -> TcpStream {
 }
 
 /// Answers the requests of one connection until it ends, or must.
-async fn attend(stream: TcpStream, router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
+async fn attend(stream: TcpStream, peer: SocketAddr, router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
     // Answers are small and written whole: to wait for more would only delay them.
     let _ = stream.set_nodelay(true);
     // A client that is gone without a word takes nothing in: what is sent to it is not waited for longer than for a quiet one.
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(QUIET_FOR));
     let stopped = stop.clone();
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+    let address = ClientAddress(peer.ip().to_canonical().to_string());
+    let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(address.clone());
         let (at_work, worker, stop) = (seat.begin(), seat.worker(), stopped.clone());
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {

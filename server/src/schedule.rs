@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 /// How often work that waits is looked for: what the index missed starts to be indexed within ten seconds of the index's return.
 const WORK_EVERY: Duration = Duration::from_secs(5);
+/// How often events that wait to be told are looked for: two small statements where there are none.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How often all the rest is done, as the rule on AWS does it.
 const ALL_EVERY: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,16 @@ pub(crate) async fn redrive(app: maintenance::App, told: watch::Receiver<bool>) 
 /// Adds up the counts of hours, again and again, until told to stop.
 pub(crate) async fn add_up_hours(app: maintenance::App, told: watch::Receiver<bool>) {
     again_and_again(told, ALL_EVERY, "counts of hours have to wait", || Box::pin(maintenance::add_up_hours(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Tells the stream what becomes of tenants, again and again, until told to stop.
+pub(crate) async fn tell_stream(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, TELL_EVERY, "the stream of events has to wait", || Box::pin(maintenance::tell_stream(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Tells the event bus, as [`tell_stream`].
+pub(crate) async fn tell_bus(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, TELL_EVERY, "the event bus has to wait", || Box::pin(maintenance::tell_bus(&app, WORK_BUDGET).map_ok(drop))).await;
 }
 
 /// Does work that may be dropped anywhere: what it had not finished is found again. Boxed, as in `maintenance`.

@@ -17,10 +17,11 @@ use time::OffsetDateTime;
 
 use crate::error::{Engine, Error, Result};
 use crate::grant::{Grant, Scope};
+use crate::http::Origin;
 use crate::ids::{ApiKey, KeyHash, TenantId};
 use crate::keys::{KeyRing, Lookup};
 use crate::settings::{Env, Secret, SettingError};
-use crate::tenants::Registry;
+use crate::tenants::{Actor, By, Registry};
 use crate::timestamp;
 
 /// How long a process may believe what it looked up: a revoked key opens nothing after that (design, section 2).
@@ -173,6 +174,12 @@ impl<P: Permission> Caller<P> {
         Ok(Self { tenant: grant.tenant.clone(), grant, hash, permission: PhantomData })
     }
 
+    /// Who this is, for what is recorded of changes.
+    #[must_use]
+    pub fn by(&self, origin: Origin) -> By {
+        By::new(Actor::Key(self.grant.key_id), origin)
+    }
+
     /// Looks the key up once more, for an answer that goes on for long.
     ///
     /// # Errors
@@ -201,6 +208,14 @@ where
 /// Whoever sent the operator's token.
 #[derive(Debug, Clone, Copy)]
 pub struct Operator(());
+
+impl Operator {
+    /// Who this is, for what is recorded of changes.
+    #[must_use]
+    pub fn by(self, origin: Origin) -> By {
+        By::new(Actor::Operator, origin)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator
 where

@@ -1,7 +1,11 @@
 //! What all clients of AWS share: who we are to it, how they reach it, and whom they trust.
 
+use std::time::Duration;
+
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_eventbridge::config::retry::RetryConfig;
+use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
@@ -9,7 +13,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::error::{Error, Result};
-use crate::settings::{ArchiveSettings, Authorities, QueueSettings};
+use crate::settings::{ArchiveSettings, Authorities, EventSettings, QueueSettings};
 
 /// Who we are to AWS: where credentials come from, unless a setting gives them.
 #[derive(Debug, Clone)]
@@ -70,6 +74,26 @@ pub fn sqs(settings: &QueueSettings, region: &str) -> Result<aws_sdk_sqs::Client
         config.set_http_client(Some(trusting(authorities)?));
     }
     Ok(aws_sdk_sqs::Client::from_conf(config.build()))
+}
+
+/// How long a connection to EventBridge may take, and an attempt; what was not told is told by the next run.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client of EventBridge, at the endpoint that the settings name or at AWS.
+///
+/// # Errors
+/// [`Error::Internal`] for authorities that are none.
+pub(crate) fn event_bridge(settings: &EventSettings, identity: &Identity) -> Result<aws_sdk_eventbridge::Client> {
+    let config = aws_sdk_eventbridge::Config::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(settings.region.clone()));
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    let config = config.timeout_config(timeouts).retry_config(RetryConfig::disabled());
+    let mut config = config.credentials_provider(identity.0.clone());
+    config.set_endpoint_url(settings.endpoint.clone());
+    if let Some(authorities) = &settings.authorities {
+        config.set_http_client(Some(trusting(authorities)?));
+    }
+    Ok(aws_sdk_eventbridge::Client::from_conf(config.build()))
 }
 
 fn trusting(authorities: &Authorities) -> Result<SharedHttpClient> {

@@ -26,6 +26,8 @@ pub enum Engine {
     ObjectStore,
     /// The queue that carries the bell on AWS.
     Sqs,
+    /// The event bus.
+    EventBus,
 }
 
 impl fmt::Display for Engine {
@@ -37,6 +39,7 @@ impl fmt::Display for Engine {
             Self::OpenSearch => "opensearch",
             Self::ObjectStore => "object_store",
             Self::Sqs => "sqs",
+            Self::EventBus => "event_bus",
         })
     }
 }

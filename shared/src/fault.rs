@@ -30,6 +30,8 @@ pub const POINTS: &[&str] = &[
     "redrive.after_rows",
     "rebuild.after_rows",
     "rebuild.after_pending",
+    "events.after_append",
+    "events.after_put",
 ];
 
 static ARMED: OnceLock<&'static str> = OnceLock::new();

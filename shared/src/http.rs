@@ -1,6 +1,7 @@
 //! What every HTTP function wears: a request id, one log line and two metrics for each request, and errors as problems.
 //! Beside it the two ways in which handlers read what was sent.
 
+use std::convert::Infallible;
 use std::time::Instant;
 
 use axum::Router;
@@ -34,13 +35,39 @@ pub fn dress(router: Router) -> Router {
         .layer(middleware::from_fn(attend))
 }
 
-async fn attend(request: Request, next: Next) -> Response {
+/// The address that a request came from: of the client, or of the proxy before us. Whoever serves the routes knows it.
+#[derive(Debug, Clone)]
+pub struct ClientAddress(pub String);
+
+/// Where a request came from, for the audit trail.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The address.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0.clone());
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        Ok(Self { address, request_id })
+    }
+}
+
+async fn attend(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let id = sent.filter(|id| is_sensible(id)).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
 
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", request_id = %id, method = %method, route, tenant = tracing::field::Empty);
     let mut response = next.run(request).instrument(span.clone()).await;
 

@@ -14,6 +14,7 @@ pub mod text;
 pub mod timestamp;
 
 pub mod error;
+pub mod events;
 pub mod fault;
 pub mod settings;
 pub mod telemetry;

@@ -104,6 +104,7 @@ fn unavailable(engine: Engine) -> &'static str {
         Engine::OpenSearch => "opensearch_unavailable",
         Engine::ObjectStore => "object_store_unavailable",
         Engine::Sqs => "sqs_unavailable",
+        Engine::EventBus => "event_bus_unavailable",
     }
 }
 

@@ -4,10 +4,12 @@
 //! read a name that it lacks. Only a `main` calls [`Env::from_process`].
 
 mod authorities;
+mod events;
 mod queue;
 mod variables;
 
 pub use authorities::Authorities;
+pub use events::EventSettings;
 pub use queue::{Durability, QueueSettings};
 pub use variables::{VARIABLES, Variable};
 

@@ -1,9 +1,15 @@
 //! The control database: every statement on tenants and their API keys.
 
+mod audit_trail;
+mod changes;
 mod keys;
+mod outbox;
 mod saved_searches;
 
+pub use audit_trail::{AuditEntry, AuditQuery};
+pub use changes::{Actor, By, Change};
 pub use keys::{ApiKeyRow, NewKey};
+pub use outbox::{Telling, Told};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
 
 use std::time::Duration;
@@ -127,11 +133,27 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Conflict`] `tenant_exists`: ids are never used again.
-    pub async fn register(&self, id: &TenantId, name: &str) -> Result<Tenant> {
-        let statement = "insert into tenants (id, name, status) values ($1, $2, 'provisioning') \
-             on conflict (id) do update set name = excluded.name where tenants.status = 'provisioning' \
-             returning id, name, status, created_at, updated_at";
-        let tenant = sqlx::query_as(statement).bind(id.as_str()).bind(name).fetch_optional(&self.pool).await.map_err(failed(Engine::Control, "registering a tenant"))?;
+    pub async fn register(&self, id: &TenantId, name: &str, by: &By) -> Result<Tenant> {
+        let fail = failed(Engine::Control, "registering a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let insert = "insert into tenants (id, name, status) values ($1, $2, 'provisioning') on conflict (id) do nothing returning id, name, status, created_at, updated_at";
+        let made: Option<Tenant> = sqlx::query_as(insert).bind(id.as_str()).bind(name).fetch_optional(&mut *tx).await.map_err(&fail)?;
+        if let Some(tenant) = made {
+            changes::record(&mut tx, id, by, &Change::TenantCreated { name }).await.map_err(&fail)?;
+            tx.commit().await.map_err(fail)?;
+            return Ok(tenant);
+        }
+        let old: Option<String> = sqlx::query_scalar("select name from tenants where id = $1 and status = 'provisioning' for no key update")
+            .bind(id.as_str())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&fail)?;
+        let again = "update tenants set name = $2 where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at";
+        let tenant: Option<Tenant> = sqlx::query_as(again).bind(id.as_str()).bind(name).fetch_optional(&mut *tx).await.map_err(&fail)?;
+        if tenant.is_some() && old.is_some_and(|old| old != name) {
+            changes::record(&mut tx, id, by, &Change::TenantRenamed { name }).await.map_err(&fail)?;
+        }
+        tx.commit().await.map_err(fail)?;
         tenant.ok_or_else(|| Error::Conflict { code: "tenant_exists", detail: "there is, or was, a tenant of this id; ids are never used again".to_owned() })
     }
 
@@ -185,9 +207,11 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] `tenant_provisioning` for the status of one whose schema is still being made;
     /// [`Error::Unavailable`].
-    pub async fn change(&self, id: &TenantId, name: Option<&str>, status: Option<Standing>) -> Result<Tenant> {
+    pub async fn change(&self, id: &TenantId, name: Option<&str>, status: Option<Standing>, by: &By) -> Result<Tenant> {
         let fail = failed(Engine::Control, "changing a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let old: Option<(String, TenantStatus)> =
+            sqlx::query_as("select name, status from tenants where id = $1 for no key update").bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
         let tenant: Option<Tenant> = sqlx::query_as(
             "update tenants set name = coalesce($2, name), status = coalesce($3, status), updated_at = now() \
              where id = $1 and (status in ('active', 'suspended') or (status = 'provisioning' and $3 is null)) \
@@ -202,6 +226,15 @@ impl Registry {
         if tenant.is_some() && status.is_some() {
             renew_grants(&mut tx, id).await.map_err(&fail)?;
         }
+        if let Some((tenant, (old_name, old_status))) = tenant.as_ref().zip(old) {
+            if tenant.name != old_name {
+                changes::record(&mut tx, id, by, &Change::TenantRenamed { name: &tenant.name }).await.map_err(&fail)?;
+            }
+            if tenant.status != old_status {
+                let change = if tenant.status == TenantStatus::Suspended { Change::TenantSuspended } else { Change::TenantResumed };
+                changes::record(&mut tx, id, by, &change).await.map_err(&fail)?;
+            }
+        }
         tx.commit().await.map_err(&fail)?;
         match tenant {
             Some(tenant) => Ok(tenant),
@@ -213,39 +246,75 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NotFound`] for one that was deleted meanwhile, or [`Error::Unavailable`].
-    pub async fn activate(&self, id: &TenantId) -> Result<Tenant> {
-        let tenant =
-            sqlx::query_as("update tenants set status = 'active', updated_at = now() where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at")
-                .bind(id.as_str())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed(Engine::Control, "activating a tenant"))?;
-        match tenant {
-            Some(tenant) => Ok(tenant),
-            None => self.tenant(id).await,
-        }
+    pub async fn activate(&self, id: &TenantId, by: &By) -> Result<Tenant> {
+        let fail = failed(Engine::Control, "activating a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let activate = "update tenants set status = 'active', updated_at = now() where id = $1 and status = 'provisioning' returning id, name, status, created_at, updated_at";
+        let tenant: Option<Tenant> = sqlx::query_as(activate).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
+        let Some(tenant) = tenant else {
+            // Another connection reads it: whoever holds one must not wait for a second.
+            tx.rollback().await.map_err(fail)?;
+            return self.tenant(id).await;
+        };
+        changes::record(&mut tx, id, by, &Change::TenantProvisioned).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(tenant)
     }
 
-    /// Begins the removal of a tenant: it is not seen any more, and its keys become tombstones: publish them after.
+    /// Begins the deletion of a tenant: it is not seen any more, and its keys become tombstones: publish them after. Until `grace` is over it can
+    /// be restored, and nothing of it is erased.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also for one that is being removed already, or [`Error::Unavailable`].
-    pub async fn begin_removal(&self, id: &TenantId) -> Result<()> {
+    /// [`Error::NotFound`], also for one that is being deleted already, or [`Error::Unavailable`].
+    pub async fn begin_deletion(&self, id: &TenantId, grace: Duration, by: &By) -> Result<()> {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
-        let done = sqlx::query("update tenants set status = 'deleting', updated_at = now() where id = $1 and status not in ('deleting', 'deleted')")
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(&fail)?;
-        if done.rows_affected() == 0 {
-            return Err(Error::NotFound("tenant"));
-        }
+        let deletion = "update tenants set status_before = status, status = 'deleting', delete_at = now() + make_interval(secs => $2), updated_at = now() \
+             where id = $1 and status not in ('deleting', 'deleted') returning delete_at";
+        let delete_at: Option<OffsetDateTime> = sqlx::query_scalar(deletion).bind(id.as_str()).bind(grace.as_secs_f64()).fetch_optional(&mut *tx).await.map_err(&fail)?;
+        let delete_at = delete_at.ok_or(Error::NotFound("tenant"))?;
         renew_grants(&mut tx, id).await.map_err(&fail)?;
+        changes::record(&mut tx, id, by, &Change::TenantDeleting { delete_at }).await.map_err(&fail)?;
         tx.commit().await.map_err(&fail)
     }
 
-    /// Says that nothing is left of a tenant that was being removed, but its id.
+    /// Takes the deletion of a tenant back: it is as it was before. Its keys have a new version: publish them after.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that is not being deleted; [`Error::Conflict`] `tenant_erased` where its grace is over; [`Error::Unavailable`].
+    pub async fn restore(&self, id: &TenantId, by: &By) -> Result<Tenant> {
+        let fail = failed(Engine::Control, "restoring a tenant");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let restore = "update tenants set status = coalesce(status_before, 'active'), status_before = null, delete_at = null, updated_at = now() \
+             where id = $1 and status = 'deleting' and erasing_at is null returning id, name, status, created_at, updated_at";
+        let tenant: Option<Tenant> = sqlx::query_as(restore).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
+        let Some(tenant) = tenant else {
+            let erased: Option<bool> = sqlx::query_scalar("select true from tenants where id = $1 and status in ('deleting', 'deleted')")
+                .bind(id.as_str())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(&fail)?;
+            let too_late = || Error::Conflict { code: "tenant_erased", detail: "its grace is over: what it had is erased".to_owned() };
+            return Err(erased.map_or(Error::NotFound("tenant"), |_| too_late()));
+        };
+        renew_grants(&mut tx, id).await.map_err(&fail)?;
+        changes::record(&mut tx, id, by, &Change::TenantRestored).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(tenant)
+    }
+
+    /// Tenants whose grace is over, at most so many. From now on they cannot be restored.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin_erasing(&self, limit: i64) -> Result<Vec<TenantId>> {
+        let statement = "update tenants set erasing_at = coalesce(erasing_at, now()) where id in ( \
+                 select id from tenants where status = 'deleting' and coalesce(delete_at, updated_at) <= now() order by updated_at limit $1 for no key update) returning id";
+        let ids: Vec<String> = sqlx::query_scalar(statement).bind(limit).fetch_all(&self.pool).await.map_err(failed(Engine::Control, "looking for tenants to be erased"))?;
+        Ok(ids.iter().filter_map(|id| TenantId::parse(id).ok()).collect())
+    }
+
+    /// Says that nothing is left of a tenant that was being deleted, but its id.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -253,7 +322,11 @@ impl Registry {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         sqlx::query("delete from saved_searches where tenant_id = $1").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
-        sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
+        let done = sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'").bind(id.as_str()).execute(&mut *tx).await;
+        // Two may finish it at once.
+        if done.map_err(&fail)?.rows_affected() > 0 {
+            changes::record(&mut tx, id, &By::SYSTEM, &Change::TenantDeleted).await.map_err(&fail)?;
+        }
         tx.commit().await.map_err(&fail)
     }
 }

@@ -79,6 +79,7 @@ impl Name {
             .with("LOGGERHUB_INDEX_PREFIX", self.index_prefix())
             .with("LOGGERHUB_S3_PREFIX", self.object_prefix())
             .with("LOGGERHUB_OPERATOR_TOKEN", self.operator_token())
+            .with("LOGGERHUB_DELETION_GRACE_SECONDS", "0")
             .with("LOGGERHUB_LINGER_MS", "50")
             .with("LOGGERHUB_INDEX_REFRESH_MS", "100")
             .with("LOGGERHUB_POSTGRES_MAX_CONNECTIONS", "4");

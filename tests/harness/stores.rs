@@ -53,6 +53,12 @@ impl World {
         sqlx::query(AssertSqlSafe(statement.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
     }
 
+    /// One statement on the control database.
+    pub(crate) async fn control_sql(&self, statement: &str) -> Vec<PgRow> {
+        let mut connection = connect::postgres(&self.env, "LOGGERHUB_CONTROL_DATABASE_URL").await.expect("Postgres answers");
+        sqlx::query(AssertSqlSafe(statement.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
     /// A connection to the logs database.
     pub(crate) async fn rows_connection(&self) -> PgConnection {
         connect::postgres(&self.env, "LOGGERHUB_LOGS_DATABASE_URL").await.expect("Postgres answers")

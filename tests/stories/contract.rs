@@ -61,7 +61,17 @@ fn every_answer_is_what_the_openapi_document_says() {
         std::fs::write(folder.join("schemathesis.toml"), config(&all.key, &world.operator_token(), &log_id(&batch, 7), &batch)).expect("a file");
         // Its script is run by name of its Python: its first line names the folder where it was made.
         let mut command = Command::new(tools.join("python"));
-        command.current_dir(&folder).arg(tools.join("schemathesis")).args(["--no-color", "run", &format!("{}/openapi.json", world.anyone().url()), "--checks", "all", "--seed", "1", "--workers", "1"]);
+        command.current_dir(&folder).arg(tools.join("schemathesis")).args([
+            "--no-color",
+            "run",
+            &format!("{}/openapi.json", world.anyone().url()),
+            "--checks",
+            "all",
+            "--seed",
+            "1",
+            "--workers",
+            "1",
+        ]);
         command.args(["--max-time", &SECONDS.to_string(), "--request-timeout", "20", "--generation-deterministic"]);
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("the tool runs");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

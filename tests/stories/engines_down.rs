@@ -45,6 +45,8 @@ fn without_redis_logs_are_refused_at_once_and_reading_goes_on() {
             assert_eq!(caller.detail(&log_id(&batch, 0)).await["message"], "from before");
             assert_eq!(caller.batch(&batch).await["state"], "indexed");
         }
+        // What waits in the queue cannot be told: that all is in it cannot be promised.
+        acme.get("/v1/export", &[]).await.problem(503, "redis_unavailable");
         let unknown = shared::ids::BatchId::new(1_790_000_000_000);
         acme.get(&format!("/v1/batches/{unknown}"), &[]).await.problem(503, "redis_unavailable");
         let ready = acme.get("/readyz", &[]).await;

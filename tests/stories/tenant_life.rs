@@ -6,6 +6,43 @@ use shared::queue::LEFT_BEHIND_AFTER;
 
 use crate::harness::{Caller, SOON, Seen, Sending, World, eventually, log_id, logs, numbered, plain, sample, story, story_with, texts};
 
+#[test]
+fn a_deleted_tenant_can_be_restored_until_its_grace_is_over() {
+    story_with(&[("LOGGERHUB_DELETION_GRACE_SECONDS", "604800")], async |world| {
+        let (acme, operator) = (world.tenant("acme").await, world.operator());
+        let admin = world.key_of("acme", &["tenant:admin"]).await;
+        let batch = acme.stored(&[plain("kept through it all")]).await;
+        operator.post("/v1/tenants/acme/restore", &json!({})).await.problem(404, "not_found");
+        for suspended in [false, true] {
+            if suspended {
+                operator.patch("/v1/tenants/acme", &json!({ "status": "suspended" })).await.ok(200);
+            }
+            operator.delete("/v1/tenants/acme").await.empty(204);
+            expect_locked_out(&acme).await;
+            maintenance::run_all(&world.doors.maintenance()).await;
+            operator.get("/v1/tenants/acme", &[]).await.problem(404, "not_found");
+            operator.post("/v1/tenants", &json!({ "id": "acme", "name": "again" })).await.problem(409, "tenant_exists");
+            let restored = operator.post("/v1/tenants/acme/restore", &json!({})).await.ok(200);
+            assert_eq!(restored["status"], if suspended { "suspended" } else { "active" }, "it is as it was");
+            let look = async || {
+                let answer = acme.get("/v1/logs", &[]).await;
+                if answer.status == 200 { Ok(()) } else { Err(answer.status) }
+            };
+            eventually(SOON, "its key opens again", look).await;
+            assert_eq!(acme.batch(&batch).await["stored"], 1);
+            assert_eq!(texts(&acme.search("kept").await, "message"), ["kept through it all"]);
+        }
+        let page = admin.get("/v1/audit", &[("action", "tenant.restored")]).await.ok(200);
+        assert_eq!(page["entries"].as_array().map(Vec::len), Some(2), "{page}");
+
+        // Its grace is over.
+        operator.delete("/v1/tenants/acme").await.empty(204);
+        world.control_sql("update tenants set delete_at = now() where id = 'acme'").await;
+        until_removed(world, "acme").await;
+        operator.post("/v1/tenants/acme/restore", &json!({})).await.problem(409, "tenant_erased");
+    });
+}
+
 /// Runs maintenance until a tenant has no schema, no documents and no raw object of its own.
 async fn until_removed(world: &World, tenant: &str) {
     let look = async || -> Result<(), Seen> {
@@ -119,7 +156,7 @@ fn deleting_a_tenant_in_the_middle_of_its_traffic_disturbs_nobody() {
 fn a_tenant_whose_making_broke_off_is_finished_by_whoever_asks_again() {
     story(async |world| {
         let id = shared::ids::TenantId::parse("broken_off").expect("an id");
-        world.doors.registry.register(&id, "Broken off").await.expect("Postgres answers");
+        world.doors.registry.register(&id, "Broken off", &shared::tenants::By::SYSTEM).await.expect("Postgres answers");
         let operator = world.operator();
         assert_eq!(operator.get("/v1/tenants/broken_off", &[]).await.ok(200)["status"], "provisioning");
         operator.post("/v1/tenants/broken_off/keys", &json!({ "name": "k" })).await.problem(409, "tenant_provisioning");

@@ -1,6 +1,6 @@
 //! What maintenance is told at start.
 
-use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
+use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
 
 /// Settings of maintenance: every engine.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub opensearch: OpenSearchSettings,
     /// Where raw is kept.
     pub archive: ArchiveSettings,
+    /// Who is told what becomes of tenants.
+    pub events: EventSettings,
 }
 
 impl Settings {
@@ -27,6 +29,7 @@ impl Settings {
             logs: PostgresSettings::logs_from_env(env)?,
             opensearch: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
+            events: EventSettings::from_env(env)?,
         })
     }
 }

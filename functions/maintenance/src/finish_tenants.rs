@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Error, Result, chain};
 use shared::ids::TenantId;
-use shared::tenants::TenantStatus;
+use shared::tenants::{By, TenantStatus};
 
 use crate::App;
 
@@ -52,7 +52,7 @@ pub async fn finish_tenants(app: &App, patience: Patience) -> Result<Finished> {
     for tenant in app.registry.in_status(TenantStatus::Provisioning, patience.making, AT_MOST).await? {
         done.made += tally(&tenant, make(app, &tenant).await, &mut done.failed)?;
     }
-    for tenant in app.registry.in_status(TenantStatus::Deleting, Duration::ZERO, AT_MOST).await? {
+    for tenant in app.registry.begin_erasing(AT_MOST).await? {
         done.removed += tally(&tenant, remove(app, &tenant, patience.writing).await, &mut done.failed)?;
     }
     Ok(done)
@@ -74,7 +74,7 @@ fn tally(tenant: &TenantId, outcome: Result<bool>, failed: &mut usize) -> Result
 
 async fn make(app: &App, tenant: &TenantId) -> Result<bool> {
     app.rows.ensure_schema(tenant).await?;
-    app.registry.activate(tenant).await?;
+    app.registry.activate(tenant, &By::SYSTEM).await?;
     Ok(true)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`measure`].
+//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -21,6 +21,7 @@ mod positions;
 mod rebuild;
 mod redrive;
 mod republish_keys;
+mod tell_events;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use futures::future::BoxFuture;
 use shared::archive::Archive;
 use shared::aws::Identity;
 use shared::error::{Error, Result, chain};
+use shared::events::{EventBus, EventStream};
 use shared::index::Index;
 use shared::keys::KeyRing;
 use shared::queue::Queue;
@@ -45,6 +47,7 @@ pub use period::Period;
 pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
+pub use tell_events::{forget_told, tell_bus, tell_stream};
 
 /// How long Redis may take: nobody waits.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,6 +72,10 @@ pub struct App {
     pub queue: Queue,
     /// Where keys are looked up.
     pub ring: KeyRing,
+    /// Where events are told.
+    pub stream: EventStream,
+    /// Where they are told, too, if there is one.
+    pub bus: Option<EventBus>,
 }
 
 impl App {
@@ -85,6 +92,8 @@ impl App {
             index: Index::open(&settings.opensearch, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             queue: Queue::without_pushes(redis.clone()),
+            stream: EventStream::new(redis.clone()),
+            bus: EventBus::open(&settings.events, &identity)?,
             ring: KeyRing::new(redis),
         })
     }
@@ -107,6 +116,12 @@ pub struct Report {
     pub redriven: Option<Redriven>,
     /// Hourly counts that were brought forward.
     pub hours: Option<AddedUp>,
+    /// Events that the stream was told.
+    pub streamed: Option<u64>,
+    /// Events that the bus was told.
+    pub bused: Option<u64>,
+    /// Events that were told long ago, and are forgotten.
+    pub forgotten_events: Option<u64>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -115,31 +130,49 @@ impl Report {
     /// Whether no step succeeded.
     #[must_use]
     pub fn all_failed(&self) -> bool {
-        matches!(self, Self { keys: None, partitions: None, tenants: None, consumers: None, indexed: None, redriven: None, hours: None, waiting: None })
+        matches!(
+            self,
+            Self {
+                keys: None,
+                partitions: None,
+                tenants: None,
+                consumers: None,
+                indexed: None,
+                redriven: None,
+                hours: None,
+                streamed: None,
+                bused: None,
+                forgotten_events: None,
+                waiting: None
+            }
+        )
     }
 }
 
 /// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
 pub async fn run_all(app: &App) -> Report {
-    let (report, indexed, redriven, hours) = tokio::join!(
+    let (report, indexed, redriven, hours, streamed, bused) = tokio::join!(
         upkeep(app),
         step("index_missed", Box::pin(index_missed(app, WORK_BUDGET))),
         step("redrive", Box::pin(redrive(app, WORK_BUDGET))),
         step("add_up_hours", Box::pin(add_up_hours(app, WORK_BUDGET))),
+        step("tell_stream", Box::pin(tell_stream(app, WORK_BUDGET))),
+        step("tell_bus", Box::pin(tell_bus(app, WORK_BUDGET))),
     );
-    Report { indexed, redriven, hours, ..report }
+    Report { indexed, redriven, hours, streamed, bused, ..report }
 }
 
-/// Runs every step but [`index_missed`], [`redrive()`] and [`add_up_hours`], which a process that stays runs by themselves.
+/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`] and [`tell_bus`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers, waiting) = tokio::join!(
+    let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
+        step("forget_told", Box::pin(forget_told(app))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, waiting, indexed: None, redriven: None, hours: None };
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, waiting, indexed: None, redriven: None, hours: None, streamed: None, bused: None };
     tracing::info!(?report, "maintenance ran");
     report
 }

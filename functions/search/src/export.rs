@@ -92,17 +92,14 @@ impl Wanted {
     }
 }
 
-/// The moment up to which all that was received is stored, once what is on its way to the queue by `now_ms` has come there. Without the queue
-/// that cannot be told: nothing comes in then.
-async fn settled(queue: &Queue, tenant: &TenantId, now_ms: u64) -> u64 {
+/// The moment up to which all that was received is stored, once what is on its way to the queue by `now_ms` has come there.
+///
+/// # Errors
+/// [`Error::Unavailable`] without the queue: what waits there cannot be told, and must not be taken for exported.
+async fn settled(queue: &Queue, tenant: &TenantId, now_ms: u64) -> Result<u64> {
     tokio::time::sleep(Duration::from_millis(SETTLES_IN_MS)).await;
-    match queue.first_under_way(tenant).await {
-        Ok((_, first_under_way)) => before(now_ms, first_under_way),
-        Err(error) => {
-            tracing::warn!(cause = chain(&error), "an export of what is stored by now: the queue does not answer");
-            now_ms
-        }
-    }
+    let (_, first_under_way) = queue.first_under_way(tenant).await?;
+    Ok(before(now_ms, first_under_way))
 }
 
 fn no_such_log() -> Error {
@@ -132,7 +129,7 @@ pub(crate) async fn export(app: &App, streamer: Streamer, wanted: Wanted) -> Res
     let began = Instant::now();
     let Wanted { mut asked, format, after } = wanted;
     if asked.after.is_none() && !asked.goes_on {
-        asked.scope.received_up_to = settled(&app.queue, streamer.tenant(), asked.scope.received_up_to).await;
+        asked.scope.received_up_to = settled(&app.queue, streamer.tenant(), asked.scope.received_up_to).await?;
     }
     let (is_first, cursor) = (after.is_none() && asked.after.is_none(), asked.first_cursor());
     let position = match after {

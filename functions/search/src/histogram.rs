@@ -58,8 +58,10 @@ pub(crate) struct Bar {
     from: String,
     /// Logs in it.
     total: u64,
-    /// The same by value, the most frequent ones; empty where nothing splits it.
+    /// The same by value, the 20 most frequent ones; empty where nothing splits it.
     by: BTreeMap<String, u64>,
+    /// Logs with other values, or with none; 0 where nothing splits it.
+    other: u64,
 }
 
 /// Bars over a range; those without logs are there, too.
@@ -93,7 +95,10 @@ impl Asked {
     pub(crate) fn read(params: HistogramParams, now_ms: u64) -> Result<Self> {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let sent = Range::parse(params.from.as_deref(), params.to.as_deref(), now)?;
-        let to = sent.to.unwrap_or_else(|| now.max(sent.from.map_or(now, |from| from + 1)));
+        let to = sent.to.unwrap_or(now);
+        if sent.from.is_some_and(|from| from >= to) {
+            return Err(Error::invalid("from", "must lie before `to`, which is now if not sent"));
+        }
         let from = sent.from.unwrap_or((to - DEFAULT_SPAN_MS).max(timestamp::MIN));
         let interval_ms = match params.interval.as_deref() {
             Some(text) => interval(text, from, to)?,
@@ -155,7 +160,8 @@ impl Asked {
         let bars: Vec<Bar> = starts
             .map(|start| {
                 let counts = counted.bars.remove(&start).unwrap_or_default();
-                Bar { from: timestamp::format(start.max(timestamp::MIN)), total: counts.total, by: counts.by }
+                let other = if self.bars.by.is_some() { counts.total.saturating_sub(counts.by.values().sum()) } else { 0 };
+                Bar { from: timestamp::format(start.max(timestamp::MIN)), total: counts.total, by: counts.by, other }
             })
             .collect();
         let total = bars.iter().map(|bar| bar.total).sum();

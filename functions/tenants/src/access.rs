@@ -7,7 +7,9 @@ use axum::http::request::Parts;
 use shared::auth::{Authenticator, Caller, ManageKeys, Operator};
 use shared::error::{Error, Result};
 use shared::grant::{Grant, Scope};
+use shared::http::Origin;
 use shared::ids::TenantId;
+use shared::tenants::{Actor, By};
 use uuid::Uuid;
 
 /// Scopes that reach beyond logs and keys: a tenant's key hands them on only if it holds them.
@@ -54,6 +56,11 @@ pub(crate) struct KeyAdmin {
 }
 
 impl KeyAdmin {
+    /// Who this is, for what is recorded of changes.
+    pub(crate) fn by(&self, origin: Origin) -> By {
+        By::new(self.grant.as_ref().map_or(Actor::Operator, |grant| Actor::Key(grant.key_id)), origin)
+    }
+
     /// # Errors
     /// [`Error::Forbidden`] `scope_not_held` for a scope that this caller cannot hand on.
     pub(crate) fn may_grant(&self, scopes: &[Scope]) -> Result<()> {

@@ -3,7 +3,7 @@
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::keys::KeyRing;
-use shared::tenants::{Registry, Standing, Tenant};
+use shared::tenants::{By, Registry, Standing, Tenant};
 
 use crate::fields::{self, Fields, text};
 use crate::publish::publish_tenant;
@@ -37,8 +37,8 @@ impl TenantChange {
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] `tenant_provisioning` for the status of one that is still being made; weather.
-pub(crate) async fn change(registry: &Registry, ring: &KeyRing, id: &TenantId, change: &TenantChange) -> Result<Tenant> {
-    let tenant = registry.change(id, change.name.as_deref(), change.status).await?;
+pub(crate) async fn change(registry: &Registry, ring: &KeyRing, id: &TenantId, change: &TenantChange, by: &By) -> Result<Tenant> {
+    let tenant = registry.change(id, change.name.as_deref(), change.status, by).await?;
     if change.status.is_some() {
         publish_tenant(registry, ring, id).await?;
     }

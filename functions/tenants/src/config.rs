@@ -1,5 +1,7 @@
 //! What tenants is told at start.
 
+use std::time::Duration;
+
 use shared::auth::Authenticator;
 use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SettingError};
 
@@ -14,6 +16,16 @@ pub struct Settings {
     pub logs: PostgresSettings,
     /// What an operator sends; without it nobody is one.
     pub operator: Option<Secret>,
+    /// How long a tenant that is deleted can be restored.
+    pub grace: Duration,
+}
+
+/// How long a tenant that is deleted can be restored, as it is set.
+///
+/// # Errors
+/// [`SettingError`].
+pub fn grace_from_env(env: &Env) -> Result<Duration, SettingError> {
+    env.parsed::<u32>("LOGGERHUB_DELETION_GRACE_SECONDS").map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 impl Settings {
@@ -25,6 +37,7 @@ impl Settings {
             control: PostgresSettings::control_from_env(env)?,
             logs: PostgresSettings::logs_from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
+            grace: grace_from_env(env)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use shared::error::{Error, Result, chain};
 use shared::grant::Scope;
 use shared::ids::ApiKey;
 use shared::keys::KeyRing;
-use shared::tenants::{NewKey, Registry};
+use shared::tenants::{By, NewKey, Registry};
 use shared::timestamp;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -80,12 +80,12 @@ fn future(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
 ///
 /// # Errors
 /// [`Error::Forbidden`] `scope_not_held`; [`Error::NotFound`] or [`Error::Conflict`] for a tenant that is gone, or not there yet; weather.
-pub(crate) async fn create(registry: &Registry, ring: &KeyRing, admin: &KeyAdmin, new: NewKey) -> Result<CreatedKey> {
+pub(crate) async fn create(registry: &Registry, ring: &KeyRing, admin: &KeyAdmin, new: NewKey, by: &By) -> Result<CreatedKey> {
     admin.may_grant(&new.scopes)?;
     let key = ApiKey::generate();
-    let kept = registry.add_key(&admin.tenant, &key, &new).await?;
+    let kept = registry.add_key(&admin.tenant, &key, &new, by).await?;
     if let Err(error) = put_in_force(registry, ring, &key).await {
-        if let Err(error) = registry.revoke_key(&admin.tenant, kept.id).await {
+        if let Err(error) = registry.revoke_key(&admin.tenant, kept.id, &By::SYSTEM).await {
             tracing::warn!(key_id = %kept.id, cause = chain(&error), "a key that was not published could not be revoked; nobody has seen it");
         }
         return Err(error);

@@ -3,7 +3,7 @@
 use shared::error::Result;
 use shared::ids::TenantId;
 use shared::rows::Rows;
-use shared::tenants::{Registry, Tenant};
+use shared::tenants::{By, Registry, Tenant};
 
 use crate::fields::{self, Fields, text};
 
@@ -33,10 +33,10 @@ impl NewTenant {
 ///
 /// # Errors
 /// [`shared::error::Error::Conflict`] `tenant_exists`; `NotFound` where it was deleted meanwhile; weather.
-pub(crate) async fn create(registry: &Registry, rows: &Rows, new: &NewTenant) -> Result<Tenant> {
-    registry.register(&new.id, &new.name).await?;
+pub(crate) async fn create(registry: &Registry, rows: &Rows, new: &NewTenant, by: &By) -> Result<Tenant> {
+    registry.register(&new.id, &new.name, by).await?;
     rows.ensure_schema(&new.id).await?;
-    registry.activate(&new.id).await
+    registry.activate(&new.id, by).await
 }
 
 #[cfg(test)]

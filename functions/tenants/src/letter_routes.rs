@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde_json::json;
 use shared::auth::{Administer, Read, Write};
 use shared::error::Result;
-use shared::http::{Params, SmallJson};
+use shared::http::{Origin, Params, SmallJson};
 use shared::problem::Problem;
-use shared::rows::Buried;
+use shared::rows::{Buried, Reach};
+use shared::tenants::Change;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,7 +77,9 @@ async fn get_letter(State(app): State<App>, letters: Letters<Read>, LetterInPath
         Refusals,
     )
 )]
-async fn redrive_letter(State(app): State<App>, letters: Letters<Write>, LetterInPath(id): LetterInPath) -> Result<(StatusCode, Json<Buried>)> {
+async fn redrive_letter(State(app): State<App>, letters: Letters<Write>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<(StatusCode, Json<Buried>)> {
+    let tenant = letters::tenant_of(&app.rows, &letters.reach, id).await?;
+    app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LettersRedriven { id: Some(id), filter: json!({}) }).await?;
     let asked = app.rows.ask_redrive(&letters.reach, id).await?;
     Ok((StatusCode::ACCEPTED, Json(asked)))
 }
@@ -93,9 +97,13 @@ async fn redrive_letter(State(app): State<App>, letters: Letters<Write>, LetterI
         Refusals,
     )
 )]
-async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, SmallJson(request): SmallJson<RedriveRequest>) -> Result<(StatusCode, Json<Requested>)> {
+async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, origin: Origin, SmallJson(request): SmallJson<RedriveRequest>) -> Result<(StatusCode, Json<Requested>)> {
+    let (by, sent) = (letters.by(origin), json!(request));
     let (tenant, filter) = request.read()?;
-    let requested = app.rows.ask_redrives(&letters.of_tenant(tenant)?, &filter).await?;
+    let reach = letters.of_tenant(tenant)?;
+    let tenant = if let Reach::Tenant(tenant) = &reach { Some(tenant) } else { None };
+    app.registry.note(tenant, &by, &Change::LettersRedriven { id: None, filter: sent }).await?;
+    let requested = app.rows.ask_redrives(&reach, &filter).await?;
     Ok((StatusCode::ACCEPTED, Json(Requested { requested })))
 }
 
@@ -112,7 +120,9 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, SmallJ
         Refusals,
     )
 )]
-async fn delete_letter(State(app): State<App>, letters: Letters<Administer>, LetterInPath(id): LetterInPath) -> Result<StatusCode> {
+async fn delete_letter(State(app): State<App>, letters: Letters<Administer>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<StatusCode> {
+    let tenant = letters::tenant_of(&app.rows, &letters.reach, id).await?;
+    app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LetterDiscarded { id }).await?;
     app.rows.discard(&letters.reach, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ mod read;
 pub(crate) use access::{LetterInPath, Letters};
 pub(crate) use filter::RedriveRequest;
 pub(crate) use list::{LetterPage, LetterQuery, list};
-pub(crate) use read::{LetterDetail, read};
+pub(crate) use read::{LetterDetail, read, tenant_of};
 
 use serde::Serialize;
 

@@ -8,22 +8,28 @@
 //!
 //! And the searches that a tenant's people keep, for whoever may read its logs.
 //!
+//! Each change is recorded with who asked for it: `GET /v1/audit`.
+//!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
 
 pub mod config;
 
 mod access;
+mod audit_routes;
 mod change_tenant;
+mod client_address;
 mod create_key;
 mod create_tenant;
 mod delete_tenant;
 mod fields;
 mod letter_routes;
 mod letters;
+mod list_audit;
 mod list_keys;
 mod list_tenants;
 mod paging;
 mod publish;
+mod restore_tenant;
 mod revoke_key;
 mod routes;
 mod saved_search_routes;
@@ -38,6 +44,7 @@ use shared::redis_link::RedisLink;
 use shared::rows::Rows;
 use shared::tenants::Registry;
 
+pub use client_address::note_address;
 pub use routes::{openapi, router};
 
 /// How long Redis may take: nobody's log waits for it here, but a person does.
@@ -54,6 +61,8 @@ pub struct App {
     pub ring: KeyRing,
     /// Checks keys and the operator's token.
     pub auth: Authenticator,
+    /// How long a tenant that is deleted can be restored.
+    pub grace: Duration,
 }
 
 impl App {
@@ -65,7 +74,7 @@ impl App {
         let ring = KeyRing::new(RedisLink::open(&settings.redis, REDIS_TIMEOUT)?);
         let registry = Registry::open(&settings.control)?;
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
-        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth })
+        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, grace: settings.grace })
     }
 }
 

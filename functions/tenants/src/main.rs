@@ -1,5 +1,6 @@
 //! The tenants function on Lambda.
 
+use axum::middleware;
 use shared::http;
 use shared::settings::Env;
 use shared::telemetry::{self, Embedded};
@@ -10,5 +11,6 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&env)?;
     let app = tenants::App::connect(&tenants::config::Settings::from_env(&env)?)?;
     let metrics = Embedded::count("tenants")?;
-    lambda_http::run(metrics.dress(http::dress(tenants::router(app)))).await.map_err(anyhow::Error::from_boxed)
+    let router = http::dress(tenants::router(app)).layer(middleware::from_fn(tenants::note_address));
+    lambda_http::run(metrics.dress(router)).await.map_err(anyhow::Error::from_boxed)
 }

@@ -6,7 +6,7 @@ use axum::http::header::{HeaderName, LOCATION};
 use axum::{Json, Router};
 use shared::auth::Operator;
 use shared::error::Result;
-use shared::http::{Params, SmallJson};
+use shared::http::{Origin, Params, SmallJson};
 use shared::problem::Problem;
 use shared::tenants::Tenant;
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, delete_tenant, letter_routes, revoke_key, saved_search_routes};
+use crate::{App, audit_routes, delete_tenant, letter_routes, restore_tenant, revoke_key, saved_search_routes};
 
 /// Create a tenant
 ///
@@ -38,8 +38,13 @@ use crate::{App, delete_tenant, letter_routes, revoke_key, saved_search_routes};
         (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn post_tenant(State(app): State<App>, _: Operator, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Tenant>)> {
-    let tenant = create_tenant::create(&app.registry, &app.rows, &NewTenant::read(fields)?).await?;
+async fn post_tenant(
+    State(app): State<App>,
+    operator: Operator,
+    origin: Origin,
+    SmallJson(fields): SmallJson<Fields>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Tenant>)> {
+    let tenant = create_tenant::create(&app.registry, &app.rows, &NewTenant::read(fields)?, &operator.by(origin)).await?;
     Ok((StatusCode::CREATED, [(LOCATION, format!("/v1/tenants/{}", tenant.id))], Json(tenant)))
 }
 
@@ -87,13 +92,14 @@ async fn get_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Tenan
         (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but its keys may not know yet. Send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn patch_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<Tenant>> {
-    change_tenant::change(&app.registry, &app.ring, &id, &TenantChange::read(fields)?).await.map(Json)
+async fn patch_tenant(State(app): State<App>, operator: Operator, origin: Origin, TenantInPath(id): TenantInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<Tenant>> {
+    change_tenant::change(&app.registry, &app.ring, &id, &TenantChange::read(fields)?, &operator.by(origin)).await.map(Json)
 }
 
 /// Delete a tenant
 ///
-/// It is gone at once, with its keys; what it has is removed after. Its id is never used again.
+/// It is gone at once, with its keys; what it has is erased once its grace is over (`LOGGERHUB_DELETION_GRACE_SECONDS`), and until then it can be
+/// restored. Its id is never used again.
 #[utoipa::path(
     delete, path = "/v1/tenants/{id}", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
     responses(
@@ -103,9 +109,26 @@ async fn patch_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Ten
         (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: it is gone, and its keys follow within a minute", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn delete_tenant(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<StatusCode> {
-    delete_tenant::delete(&app.registry, &app.ring, &id).await?;
+async fn delete_tenant(State(app): State<App>, operator: Operator, origin: Origin, TenantInPath(id): TenantInPath) -> Result<StatusCode> {
+    delete_tenant::delete(&app.registry, &app.ring, &id, app.grace, &operator.by(origin)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Restore a tenant
+///
+/// Takes its deletion back: it is as it was, with its logs and its keys. It can be until its grace is over.
+#[utoipa::path(
+    post, path = "/v1/tenants/{id}/restore", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
+    responses(
+        (status = 200, description = "The tenant as it is now", body = Tenant),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such tenant, or it is not being deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`tenant_erased`: its grace is over", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: restored, and its keys follow within a minute", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn restore_tenant(State(app): State<App>, operator: Operator, origin: Origin, TenantInPath(id): TenantInPath) -> Result<Json<Tenant>> {
+    restore_tenant::restore(&app.registry, &app.ring, &id, &operator.by(origin)).await.map(Json)
 }
 
 /// Create an API key
@@ -126,9 +149,9 @@ async fn delete_tenant(State(app): State<App>, _: Operator, TenantInPath(id): Te
         (status = 503, description = "No key was made; come again after `Retry-After`: `redis_unavailable`, `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn post_key(State(app): State<App>, admin: KeyAdmin, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, Json<CreatedKey>)> {
+async fn post_key(State(app): State<App>, admin: KeyAdmin, origin: Origin, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, Json<CreatedKey>)> {
     let new = create_key::read(fields, OffsetDateTime::now_utc())?;
-    let created = create_key::create(&app.registry, &app.ring, &admin, new).await?;
+    let created = create_key::create(&app.registry, &app.ring, &admin, new, &admin.by(origin)).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -161,8 +184,8 @@ async fn get_keys(State(app): State<App>, admin: KeyAdmin) -> Result<Json<KeyLis
         (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but it may still open doors. Send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn delete_key(State(app): State<App>, admin: KeyAdmin, KeyInPath(key_id): KeyInPath) -> Result<StatusCode> {
-    revoke_key::revoke(&app.registry, &app.ring, &admin.tenant, key_id).await?;
+async fn delete_key(State(app): State<App>, admin: KeyAdmin, origin: Origin, KeyInPath(key_id): KeyInPath) -> Result<StatusCode> {
+    revoke_key::revoke(&app.registry, &app.ring, &admin.tenant, key_id, &admin.by(origin)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -170,8 +193,10 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(post_tenant, get_tenants))
         .routes(routes!(get_tenant, patch_tenant, delete_tenant))
+        .routes(routes!(restore_tenant))
         .routes(routes!(post_key, get_keys))
         .routes(routes!(delete_key))
+        .merge(audit_routes::routes())
         .merge(letter_routes::routes())
         .merge(saved_search_routes::routes())
 }

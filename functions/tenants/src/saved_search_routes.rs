@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderName, LOCATION};
 use shared::auth::{Caller, Read};
 use shared::error::{Error, Result};
-use shared::http::SmallJson;
+use shared::http::{Origin, SmallJson};
 use shared::problem::Problem;
 use shared::tenants::SavedSearch;
 use utoipa::IntoResponses;
@@ -58,8 +58,13 @@ enum BodyRefusals {
     post, path = "/v1/saved-searches", tag = "saved searches", security(("api_key" = ["logs:read"])), request_body = NewSavedSearch,
     responses((status = 201, description = "It is saved; `Location` names it", body = SavedSearch), BodyRefusals, Refusals)
 )]
-async fn post_search(State(app): State<App>, caller: Caller<Read>, SmallJson(fields): SmallJson<Fields>) -> Result<(StatusCode, [(HeaderName, String); 1], Json<SavedSearch>)> {
-    let saved = app.registry.save_search(&caller.tenant, &saved_searches::new(fields)?).await?;
+async fn post_search(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    origin: Origin,
+    SmallJson(fields): SmallJson<Fields>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<SavedSearch>)> {
+    let saved = app.registry.save_search(&caller.tenant, &saved_searches::new(fields)?, &caller.by(origin)).await?;
     Ok((StatusCode::CREATED, [(LOCATION, format!("/v1/saved-searches/{}", saved.id))], Json(saved)))
 }
 
@@ -96,9 +101,9 @@ async fn get_search(State(app): State<App>, caller: Caller<Read>, Path(id): Path
         Refusals,
     )
 )]
-async fn patch_search(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>, SmallJson(fields): SmallJson<Fields>) -> Result<Json<SavedSearch>> {
+async fn patch_search(State(app): State<App>, caller: Caller<Read>, origin: Origin, Path(id): Path<String>, SmallJson(fields): SmallJson<Fields>) -> Result<Json<SavedSearch>> {
     let (id, sent) = (id_of(&id)?, saved_searches::change(fields)?);
-    app.registry.change_saved_search(&caller.tenant, id, |old| sent.over(old)).await.map(Json)
+    app.registry.change_saved_search(&caller.tenant, id, &caller.by(origin), |old| sent.over(old)).await.map(Json)
 }
 
 /// Delete a saved search
@@ -110,8 +115,8 @@ async fn patch_search(State(app): State<App>, caller: Caller<Read>, Path(id): Pa
         Refusals,
     )
 )]
-async fn delete_search(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>) -> Result<StatusCode> {
-    app.registry.delete_saved_search(&caller.tenant, id_of(&id)?).await?;
+async fn delete_search(State(app): State<App>, caller: Caller<Read>, origin: Origin, Path(id): Path<String>) -> Result<StatusCode> {
+    app.registry.delete_saved_search(&caller.tenant, id_of(&id)?, &caller.by(origin)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -49,6 +49,12 @@ pub const VARIABLES: &[Variable] = &[
         "change-me-to-32-random-bytes-in-hex",
         "What an operator sends as `Authorization: Bearer` or in `X-Operator-Token`; at least 16 characters. Without it operator routes answer 401.",
     ),
+    with_default(
+        "LOGGERHUB_DELETION_GRACE_SECONDS",
+        "604800",
+        "tenants, server",
+        "How long a tenant that was deleted can be restored, in seconds; then what it has is erased. 0 erases it at once.",
+    ),
     with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or targets with levels, such as `info,sqlx=warn`."),
     required("LOGGERHUB_ABORT_AT", "server", "", "For tests: the point at which the process ends as in a power cut (`shared/src/fault.rs` names them)."),
     required(
@@ -94,6 +100,13 @@ pub const VARIABLES: &[Variable] = &[
     with_default("LOGGERHUB_LINGER_MS", "1000", "ingest, processor, server", "How long a drain waits after the first request, so that small ones share objects and transactions."),
     required("LOGGERHUB_BELL_URL", "ingest, processor", "", "URL of the SQS queue that wakes the processor function. Leave it empty where `loggerhub serve` runs everything."),
     required("LOGGERHUB_SQS_ENDPOINT", "ingest, processor", "", "Endpoint of SQS where it is not AWS, such as LocalStack."),
+    required(
+        "LOGGERHUB_EVENT_BUS",
+        "maintenance, server",
+        "",
+        "Name or ARN of the EventBridge bus that is told what becomes of tenants and keys. Leave it empty where the stream in Redis will do.",
+    ),
+    required("LOGGERHUB_EVENTS_ENDPOINT", "maintenance, server", "", "Endpoint of EventBridge where it is not AWS, such as LocalStack."),
     with_default(
         "LOGGERHUB_QUERIES_PER_TENANT",
         "32",

@@ -6,6 +6,7 @@ use sqlx::prelude::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::changes::{self, By, Change};
 use super::{Registry, TenantStatus};
 use crate::error::{Engine, Error, Result};
 use crate::grant::{Grant, Scope};
@@ -52,9 +53,11 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`] where the tenant is not there (any more), [`Error::Conflict`] `tenant_provisioning` where it is not yet,
     /// or [`Error::Unavailable`].
-    pub async fn add_key(&self, tenant: &TenantId, key: &ApiKey, new: &NewKey) -> Result<ApiKeyRow> {
+    pub async fn add_key(&self, tenant: &TenantId, key: &ApiKey, new: &NewKey, by: &By) -> Result<ApiKeyRow> {
+        let fail = failed(Engine::Control, "keeping a key");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
         let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.as_str()).collect();
-        let row = sqlx::query_as(
+        let row: Option<ApiKeyRow> = sqlx::query_as(
             "insert into api_keys (id, tenant_id, name, hash, prefix, scopes, expires_at) \
              select $1, id, $3, $4, $5, $6, $7 from tenants where id = $2 and status in ('active', 'suspended') for share \
              returning id, prefix, name, scopes, created_at, expires_at, revoked_at",
@@ -66,13 +69,17 @@ impl Registry {
         .bind(key.prefix())
         .bind(scopes)
         .bind(new.expires_at)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await
-        .map_err(failed(Engine::Control, "keeping a key"))?;
-        match row {
-            Some(row) => Ok(row),
-            None => Err(self.tenant(tenant).await.map_or_else(|error| error, |_| super::still_provisioning())),
-        }
+        .map_err(&fail)?;
+        let Some(row) = row else {
+            tx.rollback().await.map_err(fail)?;
+            return Err(self.tenant(tenant).await.map_or_else(|error| error, |_| super::still_provisioning()));
+        };
+        let change = Change::KeyCreated { id: row.id, name: &row.name, prefix: &row.prefix, scopes: &new.scopes };
+        changes::record(&mut tx, tenant, by, &change).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(row)
     }
 
     /// A tenant's keys, oldest first, revoked ones included.
@@ -91,19 +98,25 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Unavailable`].
-    pub async fn revoke_key(&self, tenant: &TenantId, key_id: Uuid) -> Result<(KeyHash, Grant)> {
+    pub async fn revoke_key(&self, tenant: &TenantId, key_id: Uuid, by: &By) -> Result<(KeyHash, Grant)> {
         let fail = failed(Engine::Control, "revoking a key");
-        let done = sqlx::query("update api_keys set revoked_at = coalesce(revoked_at, now()), version = nextval('grant_version') where id = $1 and tenant_id = $2")
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let was_live: Option<bool> = sqlx::query_scalar("select revoked_at is null from api_keys where id = $1 and tenant_id = $2 for update")
             .bind(key_id)
             .bind(tenant.as_str())
-            .execute(&self.pool)
+            .fetch_optional(&mut *tx)
             .await
             .map_err(&fail)?;
-        if done.rows_affected() == 0 {
-            return Err(Error::NotFound("key"));
+        let was_live = was_live.ok_or(Error::NotFound("key"))?;
+        let revoke = "update api_keys set revoked_at = coalesce(revoked_at, now()), version = nextval('grant_version') where id = $1";
+        sqlx::query(revoke).bind(key_id).execute(&mut *tx).await.map_err(&fail)?;
+        if was_live {
+            changes::record(&mut tx, tenant, by, &Change::KeyRevoked { id: key_id }).await.map_err(&fail)?;
         }
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where k.id = $1"))).bind(key_id).fetch_one(&self.pool).await;
-        row.and_then(|row| grant_of(&row)).map_err(&fail)
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{GRANT} where k.id = $1"))).bind(key_id).fetch_one(&mut *tx).await;
+        let grant = row.and_then(|row| grant_of(&row)).map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(grant)
     }
 
     /// What a key allows, for when the key ring cannot tell.

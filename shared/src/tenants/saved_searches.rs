@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Registry;
+use super::changes::{self, By, Change};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
@@ -74,8 +75,10 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Conflict`] `saved_search_exists` or `too_many_saved_searches`; [`Error::Unavailable`].
-    pub async fn save_search(&self, tenant: &TenantId, fields: &SearchFields) -> Result<SavedSearch> {
-        let saved = sqlx::query_as(
+    pub async fn save_search(&self, tenant: &TenantId, fields: &SearchFields, by: &By) -> Result<SavedSearch> {
+        let fail = failed(Engine::Control, "saving a search");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let saved: Option<SavedSearch> = sqlx::query_as(
             r#"insert into saved_searches (id, tenant_id, name, q, "from", "to", services, levels, sort)
                select $1, $2, $3, $4, $5, $6, $7, $8, $9 where (select count(*) from saved_searches where tenant_id = $2) < $10
                returning id, name, q, "from", "to", services, levels, sort, created_at, updated_at"#,
@@ -90,10 +93,14 @@ impl Registry {
         .bind(&fields.levels)
         .bind(&fields.sort)
         .bind(MOST_OF_A_TENANT)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(or_taken("saving a search"))?;
-        saved.ok_or_else(|| Error::Conflict { code: "too_many_saved_searches", detail: format!("{MOST_OF_A_TENANT} searches are saved already; delete one first") })
+        let too_many = || Error::Conflict { code: "too_many_saved_searches", detail: format!("{MOST_OF_A_TENANT} searches are saved already; delete one first") };
+        let saved = saved.ok_or_else(too_many)?;
+        changes::record(&mut tx, tenant, by, &Change::SearchSaved { id: saved.id, name: &saved.name }).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(saved)
     }
 
     /// A tenant's saved searches, by name.
@@ -126,7 +133,7 @@ impl Registry {
     ///
     /// # Errors
     /// What `change` says; [`Error::NotFound`]; [`Error::Conflict`] `saved_search_exists`; [`Error::Unavailable`].
-    pub async fn change_saved_search(&self, tenant: &TenantId, id: Uuid, change: impl FnOnce(SearchFields) -> Result<SearchFields>) -> Result<SavedSearch> {
+    pub async fn change_saved_search(&self, tenant: &TenantId, id: Uuid, by: &By, change: impl FnOnce(SearchFields) -> Result<SearchFields>) -> Result<SavedSearch> {
         let fail = failed(Engine::Control, "changing a saved search");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let old: Option<SavedSearch> =
@@ -137,7 +144,7 @@ impl Registry {
                 .await
                 .map_err(&fail)?;
         let fields = change(old.ok_or(Error::NotFound("saved search"))?.into())?;
-        let saved = sqlx::query_as(
+        let saved: SavedSearch = sqlx::query_as(
             r#"update saved_searches set name = $3, q = $4, "from" = $5, "to" = $6, services = $7, levels = $8, sort = $9, updated_at = now()
                where tenant_id = $1 and id = $2 returning id, name, q, "from", "to", services, levels, sort, created_at, updated_at"#,
         )
@@ -153,6 +160,7 @@ impl Registry {
         .fetch_one(&mut *tx)
         .await
         .map_err(or_taken("changing a saved search"))?;
+        changes::record(&mut tx, tenant, by, &Change::SearchChanged { id, name: &saved.name }).await.map_err(&fail)?;
         tx.commit().await.map_err(fail)?;
         Ok(saved)
     }
@@ -161,12 +169,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Unavailable`].
-    pub async fn delete_saved_search(&self, tenant: &TenantId, id: Uuid) -> Result<()> {
-        let done = sqlx::query("delete from saved_searches where tenant_id = $1 and id = $2").bind(tenant.as_str()).bind(id).execute(&self.pool).await;
-        match done.map_err(failed(Engine::Control, "deleting a saved search"))?.rows_affected() {
-            0 => Err(Error::NotFound("saved search")),
-            _ => Ok(()),
+    pub async fn delete_saved_search(&self, tenant: &TenantId, id: Uuid, by: &By) -> Result<()> {
+        let fail = failed(Engine::Control, "deleting a saved search");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let done = sqlx::query("delete from saved_searches where tenant_id = $1 and id = $2").bind(tenant.as_str()).bind(id).execute(&mut *tx).await;
+        if done.map_err(&fail)?.rows_affected() == 0 {
+            return Err(Error::NotFound("saved search"));
         }
+        changes::record(&mut tx, tenant, by, &Change::SearchDeleted { id }).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)
     }
 }
 

@@ -14,6 +14,7 @@ use shared::record::Level;
 use shared::redis_link::RedisLink;
 use shared::rows::{IndexState, NewRow, Receipt, StoreBatch};
 use shared::settings::{Env, QueueSettings};
+use shared::tenants::By;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use time::OffsetDateTime;
@@ -116,9 +117,9 @@ impl Fresh {
     /// A tenant that works.
     pub(crate) async fn tenant(&self, id: &str) -> TenantId {
         let id = TenantId::parse(id).expect("an id");
-        self.app.registry.register(&id, "a tenant").await.expect("Postgres answers");
+        self.app.registry.register(&id, "a tenant", &By::SYSTEM).await.expect("Postgres answers");
         self.app.rows.ensure_schema(&id).await.expect("Postgres answers");
-        self.app.registry.activate(&id).await.expect("Postgres answers");
+        self.app.registry.activate(&id, &By::SYSTEM).await.expect("Postgres answers");
         id
     }
 

@@ -13,7 +13,7 @@ use shared::ids::{ApiKey, BatchId, TenantId};
 use shared::keys::Lookup;
 use shared::queue::TakeBudget;
 use shared::rows::{IndexState, SchemaState};
-use shared::tenants::{NewKey, Standing, TenantStatus};
+use shared::tenants::{By, NewKey, Standing, TenantStatus};
 
 use fresh::{Fresh, fresh};
 
@@ -141,7 +141,7 @@ async fn keys_that_redis_lost_or_never_got_are_published() {
         let a = hub.tenant("tenant_a").await;
         let (key, registry, ring) = (ApiKey::generate(), &hub.app.registry, &hub.app.ring);
         let new = NewKey { name: "k".to_owned(), scopes: vec![Scope::LogsRead], expires_at: None };
-        let kept = registry.add_key(&a, &key, &new).await.expect("Postgres answers");
+        let kept = registry.add_key(&a, &key, &new, &By::SYSTEM).await.expect("Postgres answers");
         assert!(matches!(ring.look_up(&key.hash()).await, Ok(Lookup::Lost)));
 
         assert_eq!(republish_keys(&hub.app).await.expect("it runs").parts, 16);
@@ -150,10 +150,10 @@ async fn keys_that_redis_lost_or_never_got_are_published() {
         assert_eq!(republish_keys(&hub.app).await.expect("it runs"), maintenance::Republished::default());
 
         // Recorded, not published.
-        registry.change(&a, None, Some(Standing::Suspended)).await.expect("Postgres answers");
+        registry.change(&a, None, Some(Standing::Suspended), &By::SYSTEM).await.expect("Postgres answers");
         assert_eq!(republish_keys(&hub.app).await.expect("it runs").grants, 1);
         assert!(matches!(ring.look_up(&key.hash()).await, Ok(Lookup::Found(grant)) if grant.suspended));
-        registry.revoke_key(&a, kept.id).await.expect("Postgres answers");
+        registry.revoke_key(&a, kept.id, &By::SYSTEM).await.expect("Postgres answers");
         republish_keys(&hub.app).await.expect("it runs");
         assert!(matches!(ring.look_up(&key.hash()).await, Ok(Lookup::Found(grant)) if grant.revoked));
 
@@ -180,7 +180,7 @@ async fn a_part_that_is_lost_again_while_it_is_made_stays_lost() {
 async fn tenants_whose_making_broke_off_are_finished() {
     fresh(async |hub: &Fresh| {
         let a = tenant("tenant_a");
-        hub.app.registry.register(&a, "A").await.expect("Postgres answers");
+        hub.app.registry.register(&a, "A", &By::SYSTEM).await.expect("Postgres answers");
         assert_eq!(finish_tenants(&hub.app, Patience::default()).await.expect("it runs").made, 0, "someone may be at it");
         assert_eq!(finish_tenants(&hub.app, AT_ONCE).await.expect("it runs").made, 1);
         assert_eq!(hub.app.registry.tenant(&a).await.expect("it is there").status, TenantStatus::Active);
@@ -195,7 +195,7 @@ async fn of_a_deleted_tenant_nothing_is_left_but_its_id() {
         let (a, b) = (hub.tenant("tenant_a").await, hub.tenant("tenant_b").await);
         let (gone, stays) = (hub.missed(&a, 30).await, hub.missed(&b, 40).await);
         index_missed(&hub.app, BUDGET).await.expect("it runs");
-        hub.app.registry.begin_removal(&a).await.expect("Postgres answers");
+        hub.app.registry.begin_deletion(&a, Duration::ZERO, &By::SYSTEM).await.expect("Postgres answers");
 
         // Removed at once, but not believed to be all: a processor may still write.
         assert_eq!(finish_tenants(&hub.app, Patience::default()).await.expect("it runs").removed, 0);
@@ -211,7 +211,7 @@ async fn of_a_deleted_tenant_nothing_is_left_but_its_id() {
         assert_eq!(hub.app.archive.list("").await.expect("the store answers"), left);
         assert_eq!(hub.app.registry.in_status(TenantStatus::Deleted, Duration::ZERO, 10).await.expect("Postgres answers"), std::slice::from_ref(&a));
         assert!(matches!(hub.app.rows.ensure_schema(&a).await, Err(Error::NotFound(_))), "it is not made again");
-        assert!(matches!(hub.app.registry.register(&a, "A").await, Err(Error::Conflict { .. })));
+        assert!(matches!(hub.app.registry.register(&a, "A", &By::SYSTEM).await, Err(Error::Conflict { .. })));
         assert_eq!(hub.app.rows.receipt(&b, stays).await.expect("Postgres answers").expect("it is stored").indexed, 40);
     })
     .await;

@@ -47,7 +47,11 @@ struct Events {
 
 /// Whether a client asks for events.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.split(',').any(|kind| kind.trim_start().starts_with("text/event-stream")))
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")))
 }
 
 /// Follows a tenant's logs for as long as the client reads, or where the host collects answers until there is something.

@@ -6,8 +6,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use shared::auth::{Authenticator, Caller, Operator, Permission};
 use shared::error::{Error, Result};
+use shared::http::Origin;
 use shared::ids::TenantId;
 use shared::rows::Reach;
+use shared::tenants::{Actor, By};
 use uuid::Uuid;
 
 use crate::access::in_path;
@@ -17,12 +19,18 @@ use crate::access::in_path;
 pub(crate) struct Letters<P> {
     /// All of them.
     pub(crate) reach: Reach,
+    actor: Actor,
     permission: PhantomData<P>,
 }
 
 impl<P> Letters<P> {
-    fn of(reach: Reach) -> Self {
-        Self { reach, permission: PhantomData }
+    fn of(reach: Reach, actor: Actor) -> Self {
+        Self { reach, actor, permission: PhantomData }
+    }
+
+    /// Who this is, for what is recorded of changes.
+    pub(crate) fn by(&self, origin: Origin) -> By {
+        By::new(self.actor, origin)
     }
 
     /// Those of one tenant, where the caller named one.
@@ -48,10 +56,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         if Operator::from_request_parts(parts, state).await.is_ok() {
-            return Ok(Self::of(Reach::All));
+            return Ok(Self::of(Reach::All, Actor::Operator));
         }
         let caller = Caller::<P>::from_request_parts(parts, state).await?;
-        Ok(Self::of(Reach::Tenant(caller.tenant)))
+        Ok(Self::of(Reach::Tenant(caller.tenant), Actor::Key(caller.grant.key_id)))
     }
 }
 
@@ -76,7 +84,7 @@ mod tests {
     #[test]
     fn only_an_operator_chooses_a_tenant() {
         let (a, b) = (TenantId::parse("tenant_a").expect("an id"), TenantId::parse("tenant_b").expect("an id"));
-        let letters = |reach: &Reach| Letters::<Read>::of(reach.clone());
+        let letters = |reach: &Reach| Letters::<Read>::of(reach.clone(), Actor::Operator);
         assert_eq!(letters(&Reach::All).of_tenant(None).ok(), Some(Reach::All));
         assert_eq!(letters(&Reach::All).of_tenant(Some(b.clone())).ok(), Some(Reach::Tenant(b.clone())));
         let own = Reach::Tenant(a.clone());

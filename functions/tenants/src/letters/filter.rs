@@ -1,6 +1,6 @@
 //! Which letters are meant, as it is sent: in the query of a list, or in the body of a redrive.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::error::{Error, Result};
 use shared::ids::{BatchId, TenantId};
 use shared::range::Range;
@@ -9,7 +9,7 @@ use shared::timestamp;
 use time::OffsetDateTime;
 
 /// Which letters to redrive: all that agree with what is given. `{}` stands for every letter that the caller can see.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RedriveRequest {
     /// Only this tenant's. For operators.

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shared::error::Result;
+use shared::ids::TenantId;
 use shared::rows::{Buried, Reach, Rows, WholeLetter};
 use uuid::Uuid;
 
@@ -27,6 +28,14 @@ pub(crate) struct LetterDetail {
 /// [`shared::error::Error::NotFound`], also for another's; weather.
 pub(crate) async fn read(rows: &Rows, reach: &Reach, id: Uuid) -> Result<LetterDetail> {
     rows.dead_letter(reach, id, SHOWN_BYTES).await.map(LetterDetail::from)
+}
+
+/// Whose a letter is, as far as that is known.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn tenant_of(rows: &Rows, reach: &Reach, id: Uuid) -> Result<Option<TenantId>> {
+    Ok(rows.dead_letter(reach, id, 0).await?.letter.tenant)
 }
 
 impl From<WholeLetter> for LetterDetail {
