@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::ids::BatchId;
 use tower::ServiceExt;
 
-use crate::harness::{Caller, NOWHERE, Wire, World, ids, log_id, numbered, story, story_with};
+use crate::harness::{Caller, NOWHERE, SOON, Wire, World, eventually, ids, log_id, numbered, story, story_with};
 
 /// Asks OpenSearch itself.
 async fn opensearch(world: &World, method: Method, path: &str, body: Option<Value>) -> Value {
@@ -74,10 +74,16 @@ fn a_missing_shard_is_said_to_be_missing() {
         let acme = world.tenant("acme").await;
         let batch = acme.stored(&numbered("needle", 20)).await;
         let index = index_of(world, &batch);
-        // Its shard may lie nowhere: it is there, and nobody has it. Tomorrow's index answers still.
-        opensearch(world, Method::POST, &format!("{index}/_close"), None).await;
-        opensearch(world, Method::PUT, &format!("{index}/_settings"), Some(json!({ "index.routing.allocation.require._name": "nobody" }))).await;
-        opensearch(world, Method::POST, &format!("{index}/_open?wait_for_active_shards=0"), None).await;
+        // A shard that was never anywhere stays away from nodes of another name; one that was may be put back on its node all the same.
+        opensearch(world, Method::DELETE, &index, None).await;
+        let nowhere = json!({ "settings": { "index.routing.allocation.require._name": "nobody" } });
+        opensearch(world, Method::PUT, &format!("{index}?wait_for_active_shards=0"), Some(nowhere)).await;
+        eventually(SOON, "its shard lies nowhere", async || {
+            let shards = opensearch(world, Method::GET, &format!("_cat/shards/{index}?format=json"), None).await;
+            let all = shards.as_array().cloned().unwrap_or_default();
+            if !all.is_empty() && all.iter().all(|shard| shard["state"] == "UNASSIGNED") { Ok(()) } else { Err(shards) }
+        })
+        .await;
         assert_eq!(searched(&acme).await, [(0, false); 2]);
         all_is_there(&acme, &batch, 20).await;
     });
