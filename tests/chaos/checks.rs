@@ -98,7 +98,7 @@ async fn miscounted_hours(connection: &mut PgConnection, tenant: &str) -> anyhow
     let statement = format!(
         r#"with by_counts as (
                select hour, sum(logs)::int8 as logs, bool_or(logs is null) as marked from (
-                   select hour, logs from public.hourly_counts where tenant = $1 union all select hour, logs from public.hourly_counts_new where tenant = $1) group by hour
+                   select hour, logs from public.hourly_counts where tenant = $1 union all select hour, logs from public.hourly_counts_new where tenant = $1) counts group by hour
            ), by_rows as (
                select date_bin('1 hour', "timestamp", '1970-01-01Z') as hour, count(*) as logs from "{tenant}".log_rows group by 1
            )
