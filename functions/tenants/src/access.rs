@@ -15,6 +15,14 @@ use uuid::Uuid;
 /// Scopes that reach beyond logs and keys: a tenant's key hands them on only if it holds them.
 const HELD_TO_BE_GRANTED: [Scope; 2] = [Scope::TenantAdmin, Scope::BillingRead];
 
+/// The tenant that a parameter or a field names.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is no id.
+pub(crate) fn named_tenant(sent: Option<&str>) -> Result<Option<TenantId>> {
+    sent.map(TenantId::parse).transpose().map_err(|e| Error::invalid("tenant", e.to_string()))
+}
+
 /// The tenant that the path names. For routes of the operator only.
 #[derive(Debug)]
 pub(crate) struct TenantInPath(pub(crate) TenantId);

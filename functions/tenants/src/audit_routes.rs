@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use shared::auth::Administer;
-use shared::error::{Error, Result};
+use shared::error::Result;
 use shared::http::Params;
-use shared::ids::TenantId;
 use shared::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::access::named_tenant;
 use crate::letters::Letters as OfTenants;
 use crate::list_audit::{self, AuditPage, AuditParams};
 
@@ -28,7 +28,7 @@ use crate::list_audit::{self, AuditPage, AuditParams};
     )
 )]
 async fn get_audit(State(app): State<App>, theirs: OfTenants<Administer>, Params(params): Params<AuditParams>) -> Result<Json<AuditPage>> {
-    let named = params.tenant.as_deref().map(TenantId::parse).transpose().map_err(|e| Error::invalid("tenant", e.to_string()))?;
+    let named = named_tenant(params.tenant.as_deref())?;
     list_audit::list(&app.registry, theirs.of_tenant(named)?, params).await.map(Json)
 }
 

@@ -1,7 +1,5 @@
 //! The audit trail, page by page.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared::error::{Error, Result};
 use shared::range::Range;
@@ -9,7 +7,6 @@ use shared::rows::Reach;
 use shared::tenants::{AuditEntry, AuditQuery, Registry};
 use shared::timestamp;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::paging;
 
@@ -48,34 +45,13 @@ pub(crate) struct AuditPage {
 /// [`Error::Invalid`] naming a parameter, or weather.
 pub(crate) async fn list(registry: &Registry, of: Reach, params: AuditParams) -> Result<AuditPage> {
     let limit = paging::limit(params.limit.as_deref())?;
-    let before = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let before = params.cursor.as_deref().map(paging::read_id).transpose()?;
     let range = Range::parse(params.from.as_deref(), params.to.as_deref(), timestamp::from_datetime(OffsetDateTime::now_utc()))?;
     if params.action.as_deref().is_some_and(|action| action.contains('\0')) {
         return Err(Error::invalid("action", "is no word that an action could have"));
     }
     let query = AuditQuery { of, action: params.action, from: range.from.map(timestamp::to_datetime), to: range.to.map(timestamp::to_datetime), before };
-    let mut entries = registry.audit_trail(&query, i64::try_from(limit + 1).unwrap_or(i64::MAX)).await?;
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next_cursor = entries.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
+    let mut entries = registry.audit_trail(&query, paging::one_more(limit)).await?;
+    let next_cursor = paging::cut(&mut entries, limit, |last| last.id);
     Ok(AuditPage { entries, next_cursor })
-}
-
-fn read_cursor(cursor: &str) -> Result<Uuid> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    bytes.ok_or_else(paging::invalid_cursor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_an_id_or_damaged() {
-        let id = Uuid::now_v7();
-        assert_eq!(read_cursor(&URL_SAFE_NO_PAD.encode(id)).ok(), Some(id));
-        for damaged in ["", "x", "AAAA", &URL_SAFE_NO_PAD.encode([7; 15])] {
-            assert!(matches!(read_cursor(damaged), Err(Error::Invalid { code: "invalid_cursor", .. })), "{damaged}");
-        }
-    }
 }

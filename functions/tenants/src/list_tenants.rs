@@ -34,11 +34,8 @@ pub(crate) struct TenantPage {
 pub(crate) async fn list(registry: &Registry, query: &TenantQuery) -> Result<TenantPage> {
     let limit = paging::limit(query.limit.as_deref())?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut tenants = registry.tenants(after.as_ref(), one_more).await?;
-    let more = tenants.len() > limit;
-    tenants.truncate(limit);
-    let next_cursor = tenants.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(&last.id));
+    let mut tenants = registry.tenants(after.as_ref(), paging::one_more(limit)).await?;
+    let next_cursor = paging::cut(&mut tenants, limit, |last| last.id.clone());
     Ok(TenantPage { tenants, next_cursor })
 }
 

@@ -8,6 +8,8 @@ use shared::rows::LetterFilter;
 use shared::timestamp;
 use time::OffsetDateTime;
 
+use crate::access::named_tenant;
+
 /// Which letters to redrive: all that agree with what is given. `{}` stands for every letter that the caller can see.
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -32,7 +34,7 @@ impl RedriveRequest {
     /// # Errors
     /// [`Error::Invalid`] naming what cannot be understood.
     pub(crate) fn read(self) -> Result<(Option<TenantId>, LetterFilter)> {
-        let tenant = self.tenant.map(|id| TenantId::parse(&id).map_err(|e| Error::invalid("tenant", e.to_string()))).transpose()?;
+        let tenant = named_tenant(self.tenant.as_deref())?;
         let batch = self.batch_id.map(|id| BatchId::parse(&id).map_err(|e| Error::invalid("batch_id", e.to_string()))).transpose()?;
         let now = timestamp::from_datetime(OffsetDateTime::now_utc());
         let Range { from, to } = Range::parse(self.from.as_deref(), self.to.as_deref(), now)?;

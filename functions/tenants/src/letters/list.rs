@@ -1,12 +1,9 @@
 //! Listing dead letters, newest first, page by page. A cursor is the id of a page's last letter.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared::auth::Read;
 use shared::error::Result;
 use shared::rows::{Buried, Rows};
-use uuid::Uuid;
 
 use super::{Letters, RedriveRequest};
 use crate::paging;
@@ -51,31 +48,8 @@ pub(crate) async fn list(rows: &Rows, letters: Letters<Read>, query: LetterQuery
     let LetterQuery { tenant, stage, code, batch_id, from, to, limit, cursor } = query;
     let (tenant, filter) = RedriveRequest { tenant, stage, code, batch_id, from, to }.read()?;
     let limit = paging::limit(limit.as_deref())?;
-    let before = cursor.as_deref().map(read_cursor).transpose()?;
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = rows.dead_letters(&letters.of_tenant(tenant)?, &filter, before, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
+    let before = cursor.as_deref().map(paging::read_id).transpose()?;
+    let mut found = rows.dead_letters(&letters.of_tenant(tenant)?, &filter, before, paging::one_more(limit)).await?;
+    let next_cursor = paging::cut(&mut found, limit, |last| last.id);
     Ok(LetterPage { dead_letters: found, next_cursor })
-}
-
-fn read_cursor(cursor: &str) -> Result<Uuid> {
-    let id = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    id.ok_or_else(paging::invalid_cursor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use shared::error::Error;
-
-    #[test]
-    fn a_cursor_is_an_id_or_damaged() {
-        let id = Uuid::now_v7();
-        assert_eq!(read_cursor(&URL_SAFE_NO_PAD.encode(id)).ok(), Some(id));
-        for damaged in ["", "x", &id.to_string(), &URL_SAFE_NO_PAD.encode("an id of more than sixteen bytes")] {
-            assert!(matches!(read_cursor(damaged), Err(Error::Invalid { code: "invalid_cursor", .. })), "{damaged}");
-        }
-    }
 }
