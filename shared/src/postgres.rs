@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 
 use crate::error::{Engine, Error, Result};
 use crate::settings::PostgresSettings;
@@ -12,6 +12,9 @@ use crate::settings::PostgresSettings;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that nobody used for so long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// A connection that nobody used for so long is asked whether it lives. One that just answered is not: that would be a message more for
+/// each statement, and what broke it since is met by the statement itself.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// Prepares a pool; nothing is sent before the first statement.
 ///
@@ -23,6 +26,14 @@ pub(crate) fn pool(settings: &PostgresSettings) -> Result<PgPool> {
         options = options.ssl_root_cert_from_pem(authorities.pem().to_vec());
     }
     let pool = PgPoolOptions::new().max_connections(settings.max_connections).acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(IDLE_TIMEOUT);
+    let pool = pool.test_before_acquire(false).before_acquire(|connection, used| {
+        Box::pin(async move {
+            if used.idle_for > ASK_AFTER {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     Ok(pool.connect_lazy_with(options))
 }
 
