@@ -22,6 +22,7 @@ mod ingest_shapes;
 mod isolation;
 mod keys_and_scopes;
 mod leases;
+mod limits;
 mod listing;
 mod many_hubs;
 mod measuring;

@@ -23,6 +23,9 @@ use crate::Settings;
 /// so that no request waits behind a drain.
 const PATIENT: Duration = Duration::from_secs(10);
 
+/// How often Redis is told what was refused.
+pub(crate) const COUNT_REFUSALS_EVERY: Duration = Duration::from_secs(1);
+
 /// Every engine's door.
 #[derive(Debug, Clone)]
 pub struct Doors {
@@ -46,6 +49,8 @@ pub struct Doors {
     pub bell: Bell,
     /// Checks keys.
     pub auth: Authenticator,
+    /// Counts what ingest refuses.
+    pub refusals: ingest::Refusals,
     /// Counts what readers ask at once.
     pub concurrency: search::Concurrency,
     /// Where events are told.
@@ -80,6 +85,7 @@ impl Doors {
             index: Index::open(&settings.index, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             bell: Bell::in_process(),
+            refusals: ingest::Refusals::every(COUNT_REFUSALS_EVERY),
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
             grace: settings.grace,
@@ -90,7 +96,7 @@ impl Doors {
     #[must_use]
     pub fn ingest(&self) -> ingest::App {
         let auth = Authenticator::new(self.ring.clone(), None);
-        ingest::App { queue: self.queue.clone(), bell: self.bell.clone(), linger: self.linger, auth, budget: ingest::Budget::default() }
+        ingest::App::new(self.queue.clone(), self.bell.clone(), self.linger, auth, self.refusals.clone())
     }
 
     /// What the processor needs.

@@ -7,6 +7,9 @@ use futures::future::BoxFuture;
 use shared::error::{Result, chain};
 use tokio::sync::watch;
 
+use crate::Doors;
+use crate::doors::COUNT_REFUSALS_EVERY;
+
 /// How often work that waits is looked for: what the index missed starts to be indexed within ten seconds of the index's return.
 const WORK_EVERY: Duration = Duration::from_secs(5);
 /// How often events that wait to be told are looked for: two small statements where there are none.
@@ -40,6 +43,28 @@ pub(crate) async fn tell_stream(app: maintenance::App, told: watch::Receiver<boo
 /// Tells the event bus, as [`tell_stream`].
 pub(crate) async fn tell_bus(app: maintenance::App, told: watch::Receiver<bool>) {
     again_and_again(told, TELL_EVERY, "the event bus has to wait", || Box::pin(maintenance::tell_bus(&app, WORK_BUDGET).map_ok(drop))).await;
+}
+
+/// Keeps what was refused, again and again, until told to stop.
+pub(crate) async fn keep_refusals(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, WORK_EVERY, "counts of what was refused have to wait", || Box::pin(maintenance::keep_refusals(&app).map_ok(drop))).await;
+}
+
+/// Tells Redis what ingest refused, until told to stop, and then once more: by then no request is left.
+pub(crate) async fn count_refusals(doors: Doors, mut told: watch::Receiver<bool>) {
+    let mut ticker = ticker(COUNT_REFUSALS_EVERY);
+    loop {
+        let stopped = tokio::select! {
+            _ = told.wait_for(|told| *told) => true,
+            _ = ticker.tick() => false,
+        };
+        if let Err(error) = doors.refusals.hand_over(&doors.queue).await {
+            tracing::warn!(cause = chain(&error), "what was refused could not be counted in Redis; it is kept");
+        }
+        if stopped {
+            return;
+        }
+    }
 }
 
 /// Does work that may be dropped anywhere: what it had not finished is found again. Boxed, as in `maintenance`.

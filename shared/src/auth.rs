@@ -144,11 +144,19 @@ macro_rules! permission {
     };
 }
 
-permission!(/** Sends logs. */ Write, [Scope::LogsWrite], writes: true);
+permission!(/** Sends logs; the route itself keeps a suspended tenant out, and counts what that refuses. */ SendLogs, [Scope::LogsWrite], writes: false);
+permission!(/** Has logs stored again that were sent before. */ Write, [Scope::LogsWrite], writes: true);
 permission!(/** Reads logs. */ Read, [Scope::LogsRead], writes: false);
 permission!(/** Reads what became of a batch: whoever may send or read logs. */ ReadReceipt, [Scope::LogsWrite, Scope::LogsRead], writes: false);
 permission!(/** Decides what becomes of what a tenant has. */ Administer, [Scope::TenantAdmin], writes: false);
+permission!(/** Reads usage and bills. */ ReadUsage, [Scope::BillingRead], writes: false);
 permission!(/** Creates, lists and revokes keys. */ ManageKeys, [Scope::KeysManage], writes: false);
+
+/// What a suspended tenant is told that sends.
+#[must_use]
+pub fn suspended() -> Error {
+    Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() }
+}
 
 /// A caller with a key that holds what `P` asks.
 #[derive(Debug, Clone)]
@@ -169,7 +177,7 @@ impl<P: Permission> Caller<P> {
             return Err(Error::Forbidden { code: "missing_scope", detail: format!("this key lacks the scope {}", names.join(" or ")) });
         }
         if P::WRITES && grant.suspended {
-            return Err(Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() });
+            return Err(suspended());
         }
         Ok(Self { tenant: grant.tenant.clone(), grant, hash, permission: PhantomData })
     }

@@ -30,6 +30,20 @@ pub enum Engine {
     EventBus,
 }
 
+impl Engine {
+    /// The stable word for its trouble.
+    fn unavailable(self) -> &'static str {
+        match self {
+            Self::Redis => "redis_unavailable",
+            Self::Control | Self::Rows => "postgres_unavailable",
+            Self::OpenSearch => "opensearch_unavailable",
+            Self::ObjectStore => "object_store_unavailable",
+            Self::Sqs => "sqs_unavailable",
+            Self::EventBus => "event_bus_unavailable",
+        }
+    }
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -92,6 +106,14 @@ pub enum Error {
         detail: String,
         /// When to come again.
         retry_after: Duration,
+    },
+    /// What was paid for is used up: it is not worth a retry before there is more.
+    #[error("{detail}")]
+    OverQuota {
+        /// A stable word, such as `quota_exceeded`.
+        code: &'static str,
+        /// A sentence for the caller.
+        detail: String,
     },
     /// No key, or one that is not known, has expired or was revoked.
     #[error("no valid API key was given")]
@@ -186,6 +208,27 @@ impl Error {
         let detail = format!("`{field}`: {error}\n{}", error.place.caret);
         let fault = Fault { index: None, field: Some(field.to_owned()), code: "invalid_query".to_owned(), detail: error.detail, place: Some(error.place) };
         Self::Invalid { code: "invalid_query", detail, faults: vec![fault] }
+    }
+
+    /// The stable word for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { engine, .. } => engine.unavailable(),
+            Self::Busy { code, .. }
+            | Self::OverLimit { code, .. }
+            | Self::OverQuota { code, .. }
+            | Self::Forbidden { code, .. }
+            | Self::Conflict { code, .. }
+            | Self::Malformed { code, .. }
+            | Self::TooLarge { code, .. }
+            | Self::Unsupported { code, .. }
+            | Self::Invalid { code, .. } => code,
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotFound(_) => "not_found",
+            Self::TooSlow => "too_slow",
+            Self::Internal { .. } => "internal",
+        }
     }
 
     /// Whether the same call may succeed later with nobody's help.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::TenantId;
+use crate::limits::{Limits, is_default};
 use crate::timestamp::UnixMs;
 
 /// Which raw objects and indices a tenant's logs go to, by how long they are kept. One class for now.
@@ -72,6 +73,9 @@ pub struct Grant {
     pub suspended: bool,
     /// When it ends, in milliseconds since 1970.
     pub expires_at: Option<UnixMs>,
+    /// How much it may send.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
 }
 
 impl Grant {

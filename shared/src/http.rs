@@ -74,7 +74,9 @@ async fn attend(mut request: Request, next: Next) -> Response {
     let pending = response.extensions_mut().remove::<Pending>();
     let cause = pending.as_ref().and_then(|pending| pending.cause.clone());
     if let Some(pending) = pending {
+        let said_beside = std::mem::take(response.headers_mut());
         response = pending.into_response(&id);
+        response.headers_mut().extend(said_beside);
     } else if is_bare_error(&response) {
         response = Pending::of_status(response.status()).into_response(&id);
     }

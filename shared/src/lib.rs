@@ -6,6 +6,7 @@
 pub mod document;
 pub mod grant;
 pub mod ids;
+pub mod limits;
 pub mod query;
 pub mod range;
 pub mod raw;

@@ -1,12 +1,14 @@
 //! The only file that chooses status codes: errors as RFC 9457 `application/problem+json`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::error::{Engine, Error, Fault, chain};
+use crate::error::{Error, Fault, chain};
 
 /// When to come again after weather of an engine, in seconds: an engine that restarts needs a few.
 const RETRY_AFTER_WEATHER: u64 = 5;
@@ -78,34 +80,30 @@ impl From<Error> for Pending {
     fn from(error: Error) -> Self {
         let cause = matches!(error, Error::Unavailable { .. } | Error::Internal { .. }).then(|| chain(&error));
         let said = error.to_string();
-        let (status, code, detail, errors, retry_after) = match error {
-            Error::Unavailable { engine, .. } => (StatusCode::SERVICE_UNAVAILABLE, unavailable(engine), said, Vec::new(), Some(RETRY_AFTER_WEATHER)),
-            Error::Busy { code, retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
-            Error::OverLimit { code, retry_after, .. } => (StatusCode::TOO_MANY_REQUESTS, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
-            Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", said, Vec::new(), None),
-            Error::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code, said, Vec::new(), None),
-            Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", said, Vec::new(), None),
-            Error::Conflict { code, .. } => (StatusCode::CONFLICT, code, said, Vec::new(), None),
-            Error::Malformed { code, .. } => (StatusCode::BAD_REQUEST, code, said, Vec::new(), None),
-            Error::TooLarge { code, .. } => (StatusCode::PAYLOAD_TOO_LARGE, code, said, Vec::new(), None),
-            Error::Unsupported { code, .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, code, said, Vec::new(), None),
-            Error::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", said, Vec::new(), None),
-            Error::Invalid { code, faults, .. } => (StatusCode::UNPROCESSABLE_ENTITY, code, said, faults, None),
+        let code = error.code();
+        let (status, errors, retry_after) = match error {
+            Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, Vec::new(), Some(RETRY_AFTER_WEATHER)),
+            Error::Busy { retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, Vec::new(), Some(whole_seconds(retry_after))),
+            Error::OverLimit { retry_after, .. } => (StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(whole_seconds(retry_after))),
+            Error::OverQuota { .. } => (StatusCode::PAYMENT_REQUIRED, Vec::new(), None),
+            Error::Unauthenticated => (StatusCode::UNAUTHORIZED, Vec::new(), None),
+            Error::Forbidden { .. } => (StatusCode::FORBIDDEN, Vec::new(), None),
+            Error::NotFound(_) => (StatusCode::NOT_FOUND, Vec::new(), None),
+            Error::Conflict { .. } => (StatusCode::CONFLICT, Vec::new(), None),
+            Error::Malformed { .. } => (StatusCode::BAD_REQUEST, Vec::new(), None),
+            Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Vec::new(), None),
+            Error::Unsupported { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Vec::new(), None),
+            Error::TooSlow => (StatusCode::REQUEST_TIMEOUT, Vec::new(), None),
+            Error::Invalid { faults, .. } => (StatusCode::UNPROCESSABLE_ENTITY, faults, None),
             Error::Internal { .. } => return Self { cause, ..Self::of_status(StatusCode::INTERNAL_SERVER_ERROR) },
         };
-        Self { problem: problem(status, code, detail, errors), retry_after, cause }
+        Self { problem: problem(status, code, said, errors), retry_after, cause }
     }
 }
 
-fn unavailable(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Redis => "redis_unavailable",
-        Engine::Control | Engine::Rows => "postgres_unavailable",
-        Engine::OpenSearch => "opensearch_unavailable",
-        Engine::ObjectStore => "object_store_unavailable",
-        Engine::Sqs => "sqs_unavailable",
-        Engine::EventBus => "event_bus_unavailable",
-    }
+/// Rounded up: whoever comes earlier than that is refused once more.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
 }
 
 impl IntoResponse for Error {

@@ -5,13 +5,17 @@
 //! | `{pN}:queue`, `{pN}:slow` | the two lanes of partition N: streams of entries `u` (unpacked bytes), `h` (header, JSON), `p` (payload) |
 //! | `{pN}:backlog` | hash: `stored`, bytes that wait; `s:TENANT` and `w:TENANT`, a tenant's bytes that wait, as stored and unpacked |
 //! | `{pN}:underway:TENANT` | sorted set of the batches that are accepted and not yet stored |
+//! | `{pN}:rates:TENANT` | hash: of each rate that the tenant, its keys and services are held to, the tokens left and when that was |
+//! | `{pN}:month:TENANT:YYYY-MM` | hash: `logs` and `bytes` that a tenant with a quota sent in a month; `known` once what it sent before is in it |
+//! | `{pN}:refused:TENANT:HOUR` | hash: how much was refused in an hour (since 1970), by key, service and reason |
+//! | `{pN}:refused` | set of the tenants and hours of these that are not yet kept elsewhere |
 //! | `{pN}:idem:TENANT:HASH` | hash of the unpacked body and batch id of a request with an `Idempotency-Key` |
 //! | `{pN}:idem-bytes`, `{pN}:idem-bytes:TENANT` | hash: bytes of the keys that are remembered, by the hour (since 1970) in which they came |
 //! | `{pN}:bell` | set while a processor is awake, or has been called |
 //! | `{p0}:lease:WORK` | who does a kind of maintenance alone just now |
 //! | `{p0}:probe` | written by `/readyz`, to see that Redis takes writes |
 //!
-//! What changes counts is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease` beside this file.
+//! What changes counts is one script, so it happens whole or not at all: `push`, `take`, `claim`, `ack`, `leave`, `forget`, `lease`, `refuse`, `sent` beside this file.
 //! All that belongs to a partition carries its hash tag, so that a Redis cluster can hold it. What is handed over here is a
 //! promise: an entry leaves the queue by [`Queue::ack`] only.
 
@@ -21,13 +25,17 @@ mod entry;
 mod inspect;
 mod layout;
 mod lease;
+mod limits;
+mod refusals;
 
 pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
 pub use durability::{Kept, NotDurable};
 pub use entry::{Header, Held, Payload, Taken};
 pub use inspect::{ConsumerState, LaneState, PartitionState, TenantState};
+pub use limits::{Amount, Limiter, Standing};
+pub use refusals::{HourOfRefusals, Refusal, RefusedCount};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -38,6 +46,7 @@ use time::OffsetDateTime;
 
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, TenantId};
+use crate::limits::Limits;
 use crate::redis_link::{RedisLink, failed};
 use crate::settings::{Durability, QueueSettings};
 use crate::timestamp;
@@ -53,14 +62,42 @@ const KEY_OVERHEAD: u64 = 150;
 /// How long the bell stays set without a processor that renews it: after that the next request rings again.
 const BELL_FOR: Duration = Duration::from_secs(30);
 
+/// A batch to be put in.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBatch<'a> {
+    /// Its header.
+    pub header: &'a Header,
+    /// Its records.
+    pub payload: &'a Payload,
+    /// What tells a repetition.
+    pub idempotency: Option<&'a Idempotency>,
+    /// What it is held to.
+    pub limits: &'a Limits,
+    /// What it holds of services that have limits of their own.
+    pub services: &'a BTreeMap<String, Amount>,
+    /// It is not taken after this moment of Redis' clock ([`Queue::now_ms`]), in milliseconds.
+    pub deadline_ms: u64,
+}
+
 /// What comes of a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
-    /// It is in the queue. `ring`: nobody is awake, the processor must be called.
+    /// It is in the queue.
     Accepted {
-        /// Whether this request is the one that rings.
+        /// Whether nobody is awake, and this request is the one that rings.
         ring: bool,
+        /// What is left of its limits.
+        standings: Vec<Standing>,
     },
+    /// A rate does not let it in now.
+    Limited {
+        /// Whose.
+        limiter: Limiter,
+        /// When it would pass, if nothing else came meanwhile.
+        retry_after: Duration,
+    },
+    /// Its tenant's quota of the month is used up.
+    OverQuota,
     /// The same `Idempotency-Key` with the same body was accepted before, as this batch.
     Replayed(BatchId),
     /// The same `Idempotency-Key` came before with another body.
@@ -122,6 +159,8 @@ struct Scripts {
     leave: Script,
     forget: Script,
     lease: Script,
+    refuse: Script,
+    sent: Script,
 }
 
 impl Queue {
@@ -148,6 +187,8 @@ impl Queue {
             leave: Script::new(include_str!("queue/leave.lua")),
             forget: Script::new(include_str!("queue/forget.lua")),
             lease: Script::new(include_str!("queue/lease.lua")),
+            refuse: Script::new(include_str!("queue/refuse.lua")),
+            sent: Script::new(include_str!("queue/sent.lua")),
         };
         Self {
             redis,
@@ -191,29 +232,36 @@ impl Queue {
         self.redis.ping().await
     }
 
-    /// Puts one batch in. Not after `deadline_ms` of Redis' clock ([`Queue::now_ms`]), and not where Redis would not keep it.
+    /// Puts one batch in, unless Redis would not keep it.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: the batch is in the queue or not; with an `Idempotency-Key` a second try finds out.
     /// [`Error::Busy`] `queue_not_durable`.
-    pub async fn push(&self, header: &Header, payload: &Payload, idempotency: Option<&Idempotency>, deadline_ms: u64) -> Result<Pushed> {
-        let keys = self.partition_of(&header.tenant);
+    pub async fn push(&self, batch: &NewBatch<'_>) -> Result<Pushed> {
+        let (header, keys) = (batch.header, self.partition_of(&batch.header.tenant));
         self.be_durable(&keys).await?;
-        let json = serde_json::to_vec(header).map_err(|e| Error::internal("writing an entry's header", e))?;
+        let month = limits::month_of(header.batch.unix_ms());
+        let amount = Amount { logs: header.accepted.into(), bytes: header.unpacked_bytes };
+        let held = limits::Held::new(batch.limits, header.key_id, amount, batch.services);
+        let raw_only = batch.limits.may_be_raw_only().then(|| Header { index: false, ..header.clone() });
         let mut call = self.scripts.push.prepare_invoke();
         call.key(keys.main()).key(keys.slow()).key(keys.backlog()).key(keys.under_way(header.tenant.as_str())).key(keys.bell());
-        call.arg(deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
-        call.arg(json).arg(payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
-        if let Some(idempotency) = idempotency {
+        call.key(keys.rates(&header.tenant)).key(keys.month(&header.tenant, &month));
+        call.arg(batch.deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
+        call.arg(header.to_json()?).arg(batch.payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
+        call.arg(held.to_json()?).arg(raw_only.map(|header| header.to_json()).transpose()?.unwrap_or_default());
+        if let Some(idempotency) = batch.idempotency {
             call.key(keys.idempotency(&header.tenant, &idempotency.key)).key(keys.idempotency_bytes()).key(keys.idempotency_bytes_of(&header.tenant));
             call.arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR)).arg(self.caps.idempotency).arg(KEY_OVERHEAD).arg(self.caps.idempotency_of_tenant);
         }
-        let (what, clock, detail): (String, i64, String) = call.invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
+        let (what, clock, detail, left): (String, i64, String, Vec<i64>) = call.invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         self.learn_clock(clock);
         match what.as_str() {
-            "accepted" => Ok(Pushed::Accepted { ring: detail == "ring" }),
+            "accepted" => Ok(Pushed::Accepted { ring: detail == "ring", standings: held.standings(&left) }),
             "replayed" => BatchId::parse(&detail).map(Pushed::Replayed).map_err(|e| Error::internal("reading a remembered batch id", e)),
             "conflict" => Ok(Pushed::Conflict),
+            "limited" => limits::limited(&detail),
+            "over_quota" => Ok(Pushed::OverQuota),
             "full" => Ok(Pushed::Full),
             "tenant_full" => Ok(Pushed::TenantFull),
             "forgetful" => {
@@ -290,6 +338,32 @@ impl Queue {
         ask.arg(self.partition_of(tenant).under_way(tenant.as_str())).arg(batch.to_string());
         let score: Option<f64> = ask.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         Ok(score.is_some())
+    }
+
+    /// The month that Redis' clock shows, such as `2026-11`, in UTC.
+    #[must_use]
+    pub fn month(&self) -> String {
+        limits::month_of(self.now_ms())
+    }
+
+    /// What a tenant with a quota sent in a month; `None` where that is not known: Redis lost it, or the quota is new.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn sent_in(&self, tenant: &TenantId, month: &str) -> Result<Option<Amount>> {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(self.partition_of(tenant).month(tenant, month)).arg("logs").arg("bytes").arg("known");
+        let (logs, bytes, known): (Option<u64>, Option<u64>, Option<u8>) = ask.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
+        Ok(known.map(|_| Amount { logs: logs.unwrap_or_default(), bytes: bytes.unwrap_or_default() }))
+    }
+
+    /// Says what a tenant sent in a month at least, where that is not known.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn set_sent_in(&self, tenant: &TenantId, month: &str, amount: Amount) -> Result<()> {
+        let mut call = self.scripts.sent.key(self.partition_of(tenant).month(tenant, month));
+        call.arg(amount.logs).arg(amount.bytes).invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)
     }
 
     /// Bytes that wait, as stored, over all partitions.

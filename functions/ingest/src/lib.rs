@@ -11,6 +11,9 @@ pub mod fuzz;
 mod accept;
 mod body;
 mod budget;
+mod gate;
+mod rate_limit;
+mod refusals;
 mod routes;
 mod split;
 
@@ -24,6 +27,7 @@ use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 
 pub use budget::Budget;
+pub use refusals::Refusals;
 pub use routes::{openapi, router};
 
 /// How long Redis may take: a request is answered within two seconds, whatever happens to Redis.
@@ -42,6 +46,9 @@ pub struct App {
     pub auth: Authenticator,
     /// Bounds the bytes in flight.
     pub budget: Budget,
+    /// Counts what is refused.
+    pub refusals: Refusals,
+    gate: gate::Gate,
 }
 
 impl App {
@@ -51,13 +58,14 @@ impl App {
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub async fn connect(settings: &config::Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
-        Ok(Self {
-            queue: Queue::new(redis.clone(), &settings.queue),
-            bell: Bell::open(&settings.queue, &settings.region)?,
-            linger: settings.queue.linger,
-            auth: Authenticator::new(KeyRing::new(redis), None),
-            budget: Budget::default(),
-        })
+        let (queue, bell) = (Queue::new(redis.clone(), &settings.queue), Bell::open(&settings.queue, &settings.region)?);
+        Ok(Self::new(queue, bell, settings.queue.linger, Authenticator::new(KeyRing::new(redis), None), Refusals::at_once()))
+    }
+
+    /// Ingest behind these doors.
+    #[must_use]
+    pub fn new(queue: Queue, bell: Bell, linger: Duration, auth: Authenticator, refusals: Refusals) -> Self {
+        Self { queue, bell, linger, auth, budget: Budget::default(), refusals, gate: gate::Gate::default() }
     }
 }
 

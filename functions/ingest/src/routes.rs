@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use shared::auth::{Caller, Write};
+use shared::auth::{Caller, SendLogs};
 use shared::error::{Fault, Result};
 use shared::ids::BatchId;
 use shared::problem::Problem;
@@ -16,8 +16,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::accept::{self, IdempotencyKey};
-use crate::{App, body};
+use crate::{App, accept, rate_limit};
 
 /// What became of a request.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -42,6 +41,9 @@ enum Refusals {
     /// The body cannot be read: `invalid_json`, `invalid_utf8`, `invalid_encoding`, `empty_body`, `broken_off`
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(Problem),
+    /// `quota_exceeded`: what the month may hold is used up, and nothing more is taken before the next
+    #[response(status = 402, content_type = "application/problem+json")]
+    OverQuota(Problem),
     /// No valid key
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(Problem),
@@ -63,6 +65,9 @@ enum Refusals {
     /// No record of it can be taken; `errors` says why
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+    /// Come again after `Retry-After`: `tenant_rate_limited`, `key_rate_limited`, `service_rate_limited`, `quota_throttled`
+    #[response(status = 429, content_type = "application/problem+json")]
+    OverLimit(Problem),
     /// Come again after `Retry-After`: `queue_full`, `tenant_queue_full`, `idempotency_full`, `queue_not_durable`, `overloaded`, `redis_unavailable`
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
@@ -73,6 +78,9 @@ enum Refusals {
 /// The body is one record, an array of records, `{"logs": [...]}`, or NDJSON; plain or with `Content-Encoding` gzip, zstd or
 /// deflate. At most 5,000 records, 1 MiB a record, 4 MiB on the wire, 20 MiB unpacked. With an `Idempotency-Key` the same
 /// request can be sent again for 24 hours: it has the same answer, and is stored once.
+///
+/// Where limits are set, `RateLimit-Policy` and `RateLimit` say what there is of each, and what is left. A request passes whole or not at
+/// all: one that holds logs of a service over its rate is refused with all it holds.
 #[utoipa::path(
     post, path = "/v1/logs", tag = "logs", security(("api_key" = ["logs:write"])),
     params(
@@ -82,11 +90,9 @@ enum Refusals {
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
-    let idempotency = IdempotencyKey::read(&headers)?;
-    let received = body::receive(&app.budget, &headers, sent).await?;
-    let accepted = accept::accept(&app, &caller.grant, received, idempotency).await?;
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+async fn post_logs(State(app): State<App>, caller: Caller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
+    let taken = accept::accept(&app, &caller.grant, &headers, sent).await?;
+    Ok((StatusCode::ACCEPTED, rate_limit::headers(&taken.standings), Json(taken.accepted)))
 }
 
 /// Send logs, by the short name
@@ -99,7 +105,7 @@ async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: Heade
     request_body(content = Object, description = "As for `POST /v1/logs`"),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs_alias(state: State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
+async fn post_logs_alias(state: State<App>, caller: Caller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
     post_logs(state, caller, headers, sent).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`measure`].
+//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -15,6 +15,7 @@ mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
 mod keep_partitions;
+mod keep_refusals;
 mod measure;
 mod period;
 mod positions;
@@ -22,6 +23,7 @@ mod rebuild;
 mod redrive;
 mod republish_keys;
 mod tell_events;
+mod watch_quotas;
 
 use std::time::Duration;
 
@@ -42,12 +44,14 @@ pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
+pub use keep_refusals::keep_refusals;
 pub use measure::{Waiting, measure};
 pub use period::Period;
 pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 pub use tell_events::{forget_told, tell_bus, tell_stream};
+pub use watch_quotas::watch_quotas;
 
 /// How long Redis may take: nobody waits.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,6 +126,10 @@ pub struct Report {
     pub bused: Option<u64>,
     /// Events that were told long ago, and are forgotten.
     pub forgotten_events: Option<u64>,
+    /// Hours of which it was kept what was refused.
+    pub refused_hours: Option<u64>,
+    /// Marks of quotas that were told.
+    pub quota_marks: Option<u64>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -143,6 +151,8 @@ impl Report {
                 streamed: None,
                 bused: None,
                 forgotten_events: None,
+                refused_hours: None,
+                quota_marks: None,
                 waiting: None
             }
         )
@@ -151,28 +161,30 @@ impl Report {
 
 /// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
 pub async fn run_all(app: &App) -> Report {
-    let (report, indexed, redriven, hours, streamed, bused) = tokio::join!(
+    let (report, indexed, redriven, hours, streamed, bused, refused_hours) = tokio::join!(
         upkeep(app),
         step("index_missed", Box::pin(index_missed(app, WORK_BUDGET))),
         step("redrive", Box::pin(redrive(app, WORK_BUDGET))),
         step("add_up_hours", Box::pin(add_up_hours(app, WORK_BUDGET))),
         step("tell_stream", Box::pin(tell_stream(app, WORK_BUDGET))),
         step("tell_bus", Box::pin(tell_bus(app, WORK_BUDGET))),
+        step("keep_refusals", Box::pin(keep_refusals(app))),
     );
-    Report { indexed, redriven, hours, streamed, bused, ..report }
+    Report { indexed, redriven, hours, streamed, bused, refused_hours, ..report }
 }
 
-/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`] and [`tell_bus`], which a process that stays runs by themselves.
+/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`] and [`keep_refusals`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
+    let (keys, partitions, tenants, consumers, forgotten_events, quota_marks, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
         step("forget_told", Box::pin(forget_told(app))),
+        step("watch_quotas", Box::pin(watch_quotas(app))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, waiting, indexed: None, redriven: None, hours: None, streamed: None, bused: None };
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, quota_marks, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

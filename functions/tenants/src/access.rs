@@ -112,6 +112,7 @@ mod tests {
             revoked: false,
             suspended: false,
             expires_at: None,
+            limits: shared::limits::Limits::default(),
         };
         KeyAdmin { grant: scopes.map(|scopes| Arc::new(grant(scopes))), tenant }
     }

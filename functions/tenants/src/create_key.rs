@@ -1,11 +1,12 @@
 //! Creating an API key: shown this once, in force before it is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::error::{Error, Result, chain};
 use shared::grant::Scope;
 use shared::ids::ApiKey;
 use shared::keys::KeyRing;
+use shared::limits::Rate;
 use shared::tenants::{By, NewKey, Registry};
 use shared::timestamp;
 use time::OffsetDateTime;
@@ -30,6 +31,8 @@ pub(crate) struct KeyRequest {
     scopes: Option<Vec<Scope>>,
     /// When it ends: a moment in the future. Not given: never.
     expires_at: Option<OffsetDateTime>,
+    /// What it may send, within what its tenant may.
+    limits: Option<Rate>,
 }
 
 /// A key that was made. The key itself is shown here and never again.
@@ -46,6 +49,7 @@ pub(crate) struct CreatedKey {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+    limits: Rate,
 }
 
 /// # Errors
@@ -54,8 +58,14 @@ pub(crate) fn read(mut fields: Fields, now: OffsetDateTime) -> Result<NewKey> {
     let name = fields.required("name", text(fields::name));
     let scopes = fields.optional("scopes", scopes).unwrap_or_else(|| DEFAULT_SCOPES.to_vec());
     let expires_at = fields.optional("expires_at", text(|text| future(text, now)));
+    let limits = fields.optional("limits", rate).unwrap_or_default();
     let name = fields.done(name)?;
-    Ok(NewKey { name, scopes, expires_at })
+    Ok(NewKey { name, scopes, expires_at, limits })
+}
+
+fn rate(value: &Value) -> Result<Rate, String> {
+    let rate = Rate::deserialize(value).map_err(|e| format!("cannot be read: {e}"))?;
+    rate.check().map(|()| rate)
 }
 
 fn scopes(value: &Value) -> Result<Vec<Scope>, String> {
@@ -91,7 +101,7 @@ pub(crate) async fn create(registry: &Registry, ring: &KeyRing, admin: &KeyAdmin
         return Err(error);
     }
     let key = key.reveal().to_owned();
-    Ok(CreatedKey { id: kept.id, key, prefix: kept.prefix, name: kept.name, scopes: new.scopes, created_at: kept.created_at, expires_at: kept.expires_at })
+    Ok(CreatedKey { id: kept.id, key, prefix: kept.prefix, name: kept.name, scopes: new.scopes, created_at: kept.created_at, expires_at: kept.expires_at, limits: new.limits })
 }
 
 async fn put_in_force(registry: &Registry, ring: &KeyRing, key: &ApiKey) -> Result<()> {

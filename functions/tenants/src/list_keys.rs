@@ -4,6 +4,7 @@ use serde::Serialize;
 use shared::error::Result;
 use shared::grant::Scope;
 use shared::ids::TenantId;
+use shared::limits::Rate;
 use shared::tenants::{ApiKeyRow, Registry};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -28,12 +29,13 @@ pub(crate) struct ListedKey {
     expires_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     revoked_at: Option<OffsetDateTime>,
+    limits: Rate,
 }
 
 impl From<ApiKeyRow> for ListedKey {
     fn from(row: ApiKeyRow) -> Self {
         let scopes = row.scopes.iter().filter_map(|name| Scope::parse(name)).collect();
-        Self { id: row.id, prefix: row.prefix, name: row.name, scopes, created_at: row.created_at, expires_at: row.expires_at, revoked_at: row.revoked_at }
+        Self { id: row.id, prefix: row.prefix, name: row.name, scopes, created_at: row.created_at, expires_at: row.expires_at, revoked_at: row.revoked_at, limits: row.limits.0 }
     }
 }
 

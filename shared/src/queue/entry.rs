@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::error::Fault;
+use crate::error::{Error, Fault, Result};
 use crate::ids::{BatchId, TenantId};
 use crate::timestamp;
 
@@ -52,6 +52,11 @@ impl Header {
     /// The version of header and payload together that is written.
     pub const VERSION: u8 = 1;
 
+    /// As it is kept in the entry.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::internal("writing an entry's header", e))
+    }
+
     /// The positions of the accepted records.
     pub fn positions(&self) -> impl Iterator<Item = u16> {
         let refused: std::collections::HashSet<u32> = self.rejected.iter().filter_map(|fault| fault.index).collect();
@@ -76,6 +81,14 @@ impl Payload {
             return Ok(Self { bytes: lines, zstd: false });
         }
         Ok(Self { bytes: zstd::bulk::compress(&lines, LEVEL)?, zstd: true })
+    }
+
+    /// The lines again.
+    ///
+    /// # Errors
+    /// Why they cannot be unpacked.
+    pub fn unpack(&self) -> Result<Vec<u8>, String> {
+        unpack(&self.bytes, self.zstd, 0)
     }
 
     /// Whether it is compressed.
@@ -218,14 +231,18 @@ impl Taken {
     /// # Errors
     /// Why they cannot be unpacked.
     pub fn lines(&self, header: &Header) -> Result<Vec<u8>, String> {
-        if !header.zstd {
-            return Ok(self.payload.clone());
-        }
-        let mut lines = Vec::with_capacity(self.held.unpacked_bytes.min(MAX_UNPACKED_BYTES));
-        let decoder = zstd::stream::read::Decoder::new(self.payload.as_slice()).map_err(|e| e.to_string())?;
-        decoder.take(MAX_UNPACKED_BYTES as u64).read_to_end(&mut lines).map_err(|e| format!("the payload cannot be unpacked: {e}"))?;
-        Ok(lines)
+        unpack(&self.payload, header.zstd, self.held.unpacked_bytes)
     }
+}
+
+fn unpack(payload: &[u8], zstd: bool, expected: usize) -> Result<Vec<u8>, String> {
+    if !zstd {
+        return Ok(payload.to_vec());
+    }
+    let mut lines = Vec::with_capacity(expected.min(MAX_UNPACKED_BYTES));
+    let decoder = zstd::stream::read::Decoder::new(payload).map_err(|e| e.to_string())?;
+    decoder.take(MAX_UNPACKED_BYTES as u64).read_to_end(&mut lines).map_err(|e| format!("the payload cannot be unpacked: {e}"))?;
+    Ok(lines)
 }
 
 /// The last moment at which a batch may have been received: partitions are made for the month after.

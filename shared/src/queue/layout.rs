@@ -59,6 +59,22 @@ impl Partition {
         format!("{}underway:{tenant}", self.0)
     }
 
+    pub(super) fn rates(&self, tenant: &TenantId) -> String {
+        format!("{}rates:{tenant}", self.0)
+    }
+
+    pub(super) fn month(&self, tenant: &TenantId, month: &str) -> String {
+        format!("{}month:{tenant}:{month}", self.0)
+    }
+
+    pub(super) fn refused(&self) -> String {
+        format!("{}refused", self.0)
+    }
+
+    pub(super) fn refused_in(&self, tenant: &TenantId, hour: u64) -> String {
+        format!("{}refused:{tenant}:{hour}", self.0)
+    }
+
     pub(super) fn idempotency_bytes(&self) -> String {
         format!("{}idem-bytes", self.0)
     }

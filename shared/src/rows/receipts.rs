@@ -13,6 +13,7 @@ use super::{Rows, StoreBatch};
 use crate::error::{Engine, Fault, Result};
 use crate::ids::{BatchId, TenantId};
 use crate::postgres::failed;
+use crate::queue::Amount;
 
 /// What became of one accepted request. `accepted = stored + dead` and `stored = indexed + pending + refused + not_wanted`.
 #[derive(Debug, Clone)]
@@ -109,6 +110,19 @@ impl Rows {
     pub async fn receipt(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Receipt>> {
         let row = sqlx::query("select * from public.receipts where batch_id = $1 and tenant = $2").bind(batch.uuid()).bind(tenant.as_str()).fetch_optional(&self.pool).await;
         row.and_then(|row| row.map(|row| receipt_of(&row)).transpose()).map_err(failed(Engine::Rows, "reading a receipt"))
+    }
+
+    /// What of a tenant's was received in the last `time`, as far as it is stored.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`].
+    pub async fn received_since(&self, tenant: &TenantId, time: Duration) -> Result<Amount> {
+        let since = OffsetDateTime::now_utc() - time;
+        let first = BatchId::floor(u64::try_from(crate::timestamp::from_datetime(since)).unwrap_or_default());
+        let statement = "select coalesce(sum(accepted), 0)::bigint, coalesce(sum(unpacked_bytes), 0)::bigint from public.receipts where tenant = $1 and batch_id >= $2";
+        let found = sqlx::query_as::<_, (i64, i64)>(statement).bind(tenant.as_str()).bind(first).fetch_one(&self.pool).await;
+        let (logs, bytes) = found.map_err(failed(Engine::Rows, "adding up receipts"))?;
+        Ok(Amount { logs: u64::try_from(logs).unwrap_or_default(), bytes: u64::try_from(bytes).unwrap_or_default() })
     }
 
     /// Batches that the index misses logs of, oldest first, from the one after `after` on.

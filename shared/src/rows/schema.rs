@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Rows, hourly, on};
+use super::{Rows, hourly, on, refusals};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
@@ -97,6 +97,7 @@ impl Rows {
             sqlx::query(AssertSqlSafe(format!("delete from public.{table} where tenant = $1"))).bind(tenant.as_str()).execute(&mut *tx).await.map_err(&fail)?;
         }
         hourly::forget(&mut tx, tenant).await.map_err(&fail)?;
+        refusals::forget(&mut tx, tenant).await.map_err(&fail)?;
         let seconds: f64 = sqlx::query_scalar(
             "insert into public.schemas as s (tenant, version, dropped_at) values ($1, 0, now()) \
              on conflict (tenant) do update set dropped_at = coalesce(s.dropped_at, now()) returning extract(epoch from now() - s.dropped_at)::float8",

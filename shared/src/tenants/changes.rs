@@ -6,11 +6,12 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Registry;
+use super::{QuotaMark, Registry};
 use crate::error::{Engine, Result};
 use crate::grant::Scope;
 use crate::http::Origin;
 use crate::ids::TenantId;
+use crate::limits::TenantLimits;
 use crate::postgres::failed;
 use crate::timestamp;
 
@@ -105,6 +106,13 @@ pub enum Change<'a> {
         /// Its id.
         id: Uuid,
     },
+    /// It may send more, or less.
+    LimitsSet {
+        /// What it may send now.
+        limits: &'a TenantLimits,
+    },
+    /// It has passed a mark of its quota.
+    QuotaReached(QuotaMark<'a>),
     /// A search was saved.
     SearchSaved {
         /// Its id.
@@ -157,6 +165,8 @@ impl Change<'_> {
             Self::TenantDeleted => "tenant.deleted",
             Self::KeyCreated { .. } => "apikey.created",
             Self::KeyRevoked { .. } => "apikey.revoked",
+            Self::LimitsSet { .. } => "tenant.limits_set",
+            Self::QuotaReached(_) => "quota.reached",
             Self::SearchSaved { .. } => "saved_search.created",
             Self::SearchChanged { .. } => "saved_search.changed",
             Self::SearchDeleted { .. } => "saved_search.deleted",
@@ -178,7 +188,9 @@ impl Change<'_> {
             | Self::TenantRestored
             | Self::TenantDeleted
             | Self::KeyCreated { .. }
-            | Self::KeyRevoked { .. } => true,
+            | Self::KeyRevoked { .. }
+            | Self::LimitsSet { .. }
+            | Self::QuotaReached(_) => true,
             Self::SearchSaved { .. } | Self::SearchChanged { .. } | Self::SearchDeleted { .. } | Self::LettersRedriven { .. } | Self::LetterDiscarded { .. } => false,
         };
         is_told.then(|| format!("{TYPE_PREFIX}{}{TYPE_VERSION}", self.action()))
@@ -208,6 +220,8 @@ impl Change<'_> {
             Self::LettersRedriven { filter, .. } => json!({ "filter": filter }),
             Self::TenantDeleting { delete_at } => json!({ "delete_at": timestamp::format(timestamp::from_datetime(*delete_at)) }),
             Self::TenantProvisioned | Self::TenantSuspended | Self::TenantResumed | Self::TenantRestored | Self::TenantDeleted => json!({}),
+            Self::LimitsSet { limits } => json!({ "limits": limits }),
+            Self::QuotaReached(mark) => json!({ "month": mark.month, "meter": mark.meter, "percent": mark.percent, "used": mark.used, "quota": mark.quota }),
             Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } => json!({}),
         }
     }

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::prelude::FromRow;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::{Registry, TenantStatus};
 use crate::error::{Engine, Error, Result};
 use crate::grant::{Grant, Scope};
 use crate::ids::{ApiKey, KeyHash, TenantId};
+use crate::limits::{Limits, Rate};
 use crate::postgres::failed;
 use crate::timestamp;
 
@@ -23,6 +25,8 @@ pub struct NewKey {
     pub scopes: Vec<Scope>,
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
+    /// What it may send.
+    pub limits: Rate,
 }
 
 /// A key as it can be shown again: without the key.
@@ -42,9 +46,11 @@ pub struct ApiKeyRow {
     pub expires_at: Option<OffsetDateTime>,
     /// When it was revoked.
     pub revoked_at: Option<OffsetDateTime>,
+    /// What it may send.
+    pub limits: Json<Rate>,
 }
 
-const GRANT: &str = "select k.hash, k.id, k.tenant_id, k.scopes, k.version, k.expires_at, k.revoked_at, t.status, t.class from api_keys k join tenants t on t.id = k.tenant_id";
+const GRANT: &str = "select k.hash, k.id, k.tenant_id, k.scopes, k.version, k.expires_at, k.revoked_at, k.limits as key_limits, t.limits as tenant_limits, t.status, t.class from api_keys k join tenants t on t.id = k.tenant_id";
 
 impl Registry {
     /// Keeps a key's hash. The key is not in force before its grant is published. It holds the tenant's row meanwhile, so that a
@@ -58,9 +64,9 @@ impl Registry {
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.as_str()).collect();
         let row: Option<ApiKeyRow> = sqlx::query_as(
-            "insert into api_keys (id, tenant_id, name, hash, prefix, scopes, expires_at) \
-             select $1, id, $3, $4, $5, $6, $7 from tenants where id = $2 and status in ('active', 'suspended') for share \
-             returning id, prefix, name, scopes, created_at, expires_at, revoked_at",
+            "insert into api_keys (id, tenant_id, name, hash, prefix, scopes, expires_at, limits) \
+             select $1, id, $3, $4, $5, $6, $7, $8 from tenants where id = $2 and status in ('active', 'suspended') for share \
+             returning id, prefix, name, scopes, created_at, expires_at, revoked_at, limits",
         )
         .bind(Uuid::now_v7())
         .bind(tenant.as_str())
@@ -69,6 +75,7 @@ impl Registry {
         .bind(key.prefix())
         .bind(scopes)
         .bind(new.expires_at)
+        .bind(Json(&new.limits))
         .fetch_optional(&mut *tx)
         .await
         .map_err(&fail)?;
@@ -87,7 +94,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn keys(&self, tenant: &TenantId) -> Result<Vec<ApiKeyRow>> {
-        sqlx::query_as("select id, prefix, name, scopes, created_at, expires_at, revoked_at from api_keys where tenant_id = $1 order by created_at, id")
+        sqlx::query_as("select id, prefix, name, scopes, created_at, expires_at, revoked_at, limits from api_keys where tenant_id = $1 order by created_at, id")
             .bind(tenant.as_str())
             .fetch_all(&self.pool)
             .await
@@ -191,6 +198,7 @@ fn grant_of(row: &PgRow) -> sqlx::Result<(KeyHash, Grant)> {
         revoked: revoked || matches!(status, TenantStatus::Deleting | TenantStatus::Deleted),
         suspended: status == TenantStatus::Suspended,
         expires_at: row.try_get::<Option<OffsetDateTime>, _>("expires_at")?.map(timestamp::from_datetime),
+        limits: Limits { key: row.try_get::<Json<_>, _>("key_limits")?.0, tenant: row.try_get::<Json<_>, _>("tenant_limits")?.0 },
     };
     Ok((KeyHash::from_bytes(hash), grant))
 }

@@ -1,5 +1,6 @@
 //! A hub of its own for a test: databases, key prefix, index prefix and object prefix that nobody else uses, gone after it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use maintenance::config::Settings;
 use reqwest::Method;
 use shared::grant::DEFAULT_CLASS;
 use shared::ids::{BatchId, TenantId};
-use shared::queue::{Header, Payload, Queue};
+use shared::limits::Limits;
+use shared::queue::{Header, NewBatch, Payload, Queue};
 use shared::raw::RawObject;
 use shared::record::Level;
 use shared::redis_link::RedisLink;
@@ -251,6 +253,8 @@ impl Fresh {
             zstd: payload.is_compressed(),
             relaxed: false,
         };
-        queue.push(&header, &payload, None, u64::MAX / 2).await.expect("Redis answers");
+        let (limits, services) = (Limits::default(), BTreeMap::new());
+        let batch = NewBatch { header: &header, payload: &payload, idempotency: None, limits: &limits, services: &services, deadline_ms: u64::MAX / 2 };
+        queue.push(&batch).await.expect("Redis answers");
     }
 }

@@ -1,0 +1,141 @@
+//! What was refused, counted in the process and handed to Redis together: a flood must not cost a call for each request.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shared::error::{Error, Result, chain};
+use shared::grant::Grant;
+use shared::ids::TenantId;
+use shared::queue::{Payload, Queue, Refusal, RefusedCount};
+use shared::record::Record;
+
+/// How much was refused, by service and reason.
+pub(crate) type Counts = BTreeMap<(String, &'static str), RefusedCount>;
+
+/// A request that is not taken: what the client is told, and what is counted.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) error: Error,
+    pub(crate) counts: Counts,
+}
+
+impl Refused {
+    /// One whose records were not read.
+    pub(crate) fn unread(error: Error, bytes: usize) -> Self {
+        let count = RefusedCount { requests: 1, logs: 0, bytes: bytes as u64 };
+        Self { counts: Counts::from([((String::new(), error.code()), count)]), error }
+    }
+
+    /// One whose records were good, by their services.
+    pub(crate) fn read(error: Error, payload: &Payload) -> Self {
+        let mut counts = Counts::new();
+        for line in payload.unpack().unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            let service = Record::parse(line).map_or_else(|_| String::new(), |record| record.service().to_owned());
+            let count = counts.entry((service, error.code())).or_default();
+            count.requests = 1;
+            count.logs += 1;
+            count.bytes += line.len() as u64 + 1;
+        }
+        Self { error, counts }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::unread(error, 0)
+    }
+}
+
+/// Most kinds that are counted apart until they are handed over: services are named by whoever sends.
+const MOST_KINDS: usize = 10_000;
+
+/// Counts of a process. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Refusals {
+    counted: Arc<Mutex<Counted>>,
+    every: Duration,
+}
+
+#[derive(Debug)]
+struct Counted {
+    counts: HashMap<(TenantId, Refusal), RefusedCount>,
+    handed_over: Instant,
+}
+
+impl Refusals {
+    /// For a function that is frozen between its requests: each hands over what it counted.
+    #[must_use]
+    pub fn at_once() -> Self {
+        Self::every(Duration::ZERO)
+    }
+
+    /// For a process that stays: one request in so long a time hands over; whoever runs it calls [`Refusals::hand_over`] as well.
+    #[must_use]
+    pub fn every(every: Duration) -> Self {
+        Self { counted: Arc::new(Mutex::new(Counted { counts: HashMap::new(), handed_over: Instant::now() })), every }
+    }
+
+    /// Counts what was refused of a key's requests.
+    pub(crate) fn add(&self, grant: &Grant, counts: &Counts) {
+        if counts.is_empty() {
+            return;
+        }
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((service, reason), count) in counts {
+            let kind = Refusal { key_id: grant.key_id, service: service.clone(), reason: (*reason).to_owned() };
+            counted.add((grant.tenant.clone(), kind), *count);
+        }
+    }
+
+    /// Hands over if it is time.
+    pub(crate) async fn hand_over_if_due(&self, queue: &Queue) {
+        let due = {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = !counted.counts.is_empty() && counted.handed_over.elapsed() >= self.every;
+            if due {
+                counted.handed_over = Instant::now();
+            }
+            due
+        };
+        if due {
+            self.hand_over_or_say(queue).await;
+        }
+    }
+
+    /// Hands over what was counted; where Redis does not take it, it is kept for the next time, and may then be counted twice.
+    ///
+    /// # Errors
+    /// [`shared::error::Error::Unavailable`].
+    pub async fn hand_over(&self, queue: &Queue) -> Result<()> {
+        let mut by_tenant: HashMap<TenantId, Vec<(Refusal, RefusedCount)>> = HashMap::new();
+        for ((tenant, kind), count) in std::mem::take(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner).counts) {
+            by_tenant.entry(tenant).or_default().push((kind, count));
+        }
+        let mut trouble = Ok(());
+        for (tenant, counts) in by_tenant {
+            if let Err(error) = queue.count_refused(&tenant, &counts).await {
+                let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+                for (kind, count) in counts {
+                    counted.add((tenant.clone(), kind), count);
+                }
+                trouble = Err(error);
+            }
+        }
+        trouble
+    }
+
+    async fn hand_over_or_say(&self, queue: &Queue) {
+        if let Err(error) = self.hand_over(queue).await {
+            tracing::warn!(cause = chain(&error), "what was refused could not be counted in Redis; it is kept");
+        }
+    }
+}
+
+impl Counted {
+    fn add(&mut self, (tenant, kind): (TenantId, Refusal), count: RefusedCount) {
+        let key = (tenant, kind);
+        let key = if self.counts.len() >= MOST_KINDS && !self.counts.contains_key(&key) { (key.0, Refusal { service: String::new(), ..key.1 }) } else { key };
+        *self.counts.entry(key).or_default() += count;
+    }
+}

@@ -1,0 +1,89 @@
+//! What tenants may send, and which marks of their quotas they have passed.
+
+use sqlx::Row as _;
+use sqlx::types::Json;
+
+use super::changes::{self, By, Change};
+use super::{Registry, renew_grants};
+use crate::error::{Engine, Error, Result};
+use crate::ids::TenantId;
+use crate::limits::{Quota, TenantLimits};
+use crate::postgres::failed;
+
+/// A mark of a quota that a tenant has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaMark<'a> {
+    /// The month of UTC, such as `2026-11`.
+    pub month: &'a str,
+    /// What was counted: `logs` or `bytes`.
+    pub meter: &'static str,
+    /// How many percent of the quota.
+    pub percent: u32,
+    /// What was sent by then.
+    pub used: u64,
+    /// What the month may hold.
+    pub quota: u64,
+}
+
+impl Registry {
+    /// What a tenant may send.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Unavailable`].
+    pub async fn limits(&self, id: &TenantId) -> Result<TenantLimits> {
+        let statement = "select limits from tenants where id = $1 and status not in ('deleting', 'deleted')";
+        let limits: Option<Json<TenantLimits>> =
+            sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(&self.pool).await.map_err(failed(Engine::Control, "reading limits"))?;
+        limits.map(|limits| limits.0).ok_or(Error::NotFound("tenant"))
+    }
+
+    /// Sets what a tenant may send. Every key of it has a new version: publish them after.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Unavailable`].
+    pub async fn set_limits(&self, id: &TenantId, limits: &TenantLimits, by: &By) -> Result<()> {
+        let fail = failed(Engine::Control, "setting limits");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let set = "update tenants set limits = $2, updated_at = now() where id = $1 and status not in ('deleting', 'deleted')";
+        let done = sqlx::query(set).bind(id.as_str()).bind(Json(limits)).execute(&mut *tx).await.map_err(&fail)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("tenant"));
+        }
+        renew_grants(&mut tx, id).await.map_err(&fail)?;
+        changes::record(&mut tx, id, by, &Change::LimitsSet { limits }).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)
+    }
+
+    /// All tenants with a quota.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn quotas(&self) -> Result<Vec<(TenantId, Quota)>> {
+        let fail = failed(Engine::Control, "reading quotas");
+        let statement = "select id, limits -> 'quota' as quota from tenants where limits ? 'quota' and status not in ('deleting', 'deleted') order by id";
+        let rows = sqlx::query(statement).fetch_all(&self.pool).await.map_err(&fail)?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            let id = TenantId::parse(row.try_get("id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+            Ok((id, row.try_get::<Json<Quota>, _>("quota")?.0))
+        };
+        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(fail)
+    }
+
+    /// Notes that a tenant has passed a mark, and tells it; once a month, however often it is called. Answers whether it was the first time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_quota(&self, tenant: &TenantId, mark: QuotaMark<'_>) -> Result<bool> {
+        let fail = failed(Engine::Control, "noting a quota");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let statement = "insert into quota_notices (tenant_id, month, meter, percent) values ($1, $2, $3, $4) on conflict do nothing";
+        let percent = i32::try_from(mark.percent).unwrap_or(i32::MAX);
+        let done = sqlx::query(statement).bind(tenant.as_str()).bind(mark.month).bind(mark.meter).bind(percent).execute(&mut *tx).await.map_err(&fail)?;
+        let first = done.rows_affected() > 0;
+        if first {
+            changes::record(&mut tx, tenant, &By::SYSTEM, &Change::QuotaReached(mark)).await.map_err(&fail)?;
+        }
+        tx.commit().await.map_err(fail)?;
+        Ok(first)
+    }
+}
