@@ -9,7 +9,7 @@ mod saved_searches;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
 pub use changes::{Actor, By, Change};
-pub use keys::{ApiKeyRow, NewKey};
+pub use keys::{ApiKeyRow, KeyChange, NewKey};
 pub use limits::QuotaMark;
 pub use outbox::{Telling, Told};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};

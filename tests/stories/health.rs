@@ -97,7 +97,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 26] = [
+    const ROUTES: [(&str, &[&str]); 27] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
@@ -119,7 +119,8 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants", &["get", "post"]),
         ("/v1/tenants/{id}", &["delete", "get", "patch"]),
         ("/v1/tenants/{id}/keys", &["get", "post"]),
-        ("/v1/tenants/{id}/keys/{key_id}", &["delete"]),
+        ("/v1/tenants/{id}/keys/{key_id}", &["delete", "patch"]),
+        ("/v1/tenants/{id}/keys/{key_id}/rotate", &["post"]),
         ("/v1/tenants/{id}/limits", &["get", "put"]),
         ("/v1/tenants/{id}/restore", &["post"]),
         ("/v1/usage/refused", &["get"]),

@@ -148,6 +148,9 @@ fn check_record(json: &[u8], grant: &Grant, services: &mut BTreeMap<String, Amou
     if record.tenant_id.as_ref().is_some_and(|named| **named != *grant.tenant.as_str()) {
         return Err(record::Fault::new("tenant_mismatch", "`tenant_id` is not the tenant of this key"));
     }
+    if !grant.allowed.service(record.service()) {
+        return Err(record::Fault::new("service_not_allowed", "this key may not send logs of that `service`"));
+    }
     if !grant.limits.tenant.services.is_empty() && grant.limits.tenant.services.contains_key(record.service()) {
         let amount = services.entry(record.service().to_owned()).or_default();
         amount.logs += 1;

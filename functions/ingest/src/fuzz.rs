@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::HeaderMap;
 use shared::error::{Fault, Result};
-use shared::grant::{DEFAULT_CLASS, Grant, Scope};
+use shared::grant::{Allowed, DEFAULT_CLASS, Grant, Scope};
 use shared::ids::TenantId;
 use shared::limits::Limits;
 use shared::queue::Payload;
@@ -45,5 +45,6 @@ fn grant(tenant: &TenantId) -> Grant {
         suspended: false,
         expires_at: None,
         limits: Limits::default(),
+        allowed: Allowed::default(),
     }
 }

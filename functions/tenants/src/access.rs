@@ -113,6 +113,7 @@ mod tests {
             suspended: false,
             expires_at: None,
             limits: shared::limits::Limits::default(),
+            allowed: shared::grant::Allowed::default(),
         };
         KeyAdmin { grant: scopes.map(|scopes| Arc::new(grant(scopes))), tenant }
     }

@@ -1,19 +1,18 @@
 //! Creating an API key: shown this once, in force before it is shown.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 use shared::error::{Error, Result, chain};
-use shared::grant::Scope;
+use shared::grant::{Allowed, Scope};
 use shared::ids::ApiKey;
 use shared::keys::KeyRing;
 use shared::limits::Rate;
 use shared::tenants::{By, NewKey, Registry};
-use shared::timestamp;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::access::KeyAdmin;
 use crate::fields::{self, Fields, text};
+use crate::key_fields;
+use crate::list_keys::ListedKey;
 use crate::publish::publish;
 
 /// What a key may do where nobody says.
@@ -33,57 +32,40 @@ pub(crate) struct KeyRequest {
     expires_at: Option<OffsetDateTime>,
     /// What it may send, within what its tenant may.
     limits: Option<Rate>,
+    /// The services whose logs it may send; not given, or none: all.
+    #[schema(max_items = 100)]
+    services: Option<Vec<String>>,
+    /// The networks that it may be used from, such as `10.0.0.0/8`; not given, or none: all.
+    #[schema(max_items = 100)]
+    networks: Option<Vec<String>>,
+    /// The origins of pages that may use it in a browser, such as `https://app.example.com`; not given, or none: all.
+    #[schema(max_items = 100)]
+    origins: Option<Vec<String>>,
 }
 
 /// A key that was made. The key itself is shown here and never again.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct CreatedKey {
-    id: Uuid,
     /// What clients send; keep it, it is not shown again.
-    key: String,
-    /// What it begins with, to recognise it by.
-    prefix: String,
-    name: String,
-    scopes: Vec<Scope>,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
-    expires_at: Option<OffsetDateTime>,
-    limits: Rate,
+    pub(crate) key: String,
+    #[serde(flatten)]
+    pub(crate) kept: ListedKey,
 }
 
 /// # Errors
 /// [`Error::Invalid`], each fault named.
 pub(crate) fn read(mut fields: Fields, now: OffsetDateTime) -> Result<NewKey> {
     let name = fields.required("name", text(fields::name));
-    let scopes = fields.optional("scopes", scopes).unwrap_or_else(|| DEFAULT_SCOPES.to_vec());
-    let expires_at = fields.optional("expires_at", text(|text| future(text, now)));
-    let limits = fields.optional("limits", rate).unwrap_or_default();
+    let scopes = fields.optional("scopes", key_fields::scopes).unwrap_or_else(|| DEFAULT_SCOPES.to_vec());
+    let expires_at = fields.optional("expires_at", text(|text| key_fields::future(text, now)));
+    let limits = fields.optional("limits", key_fields::rate).unwrap_or_default();
+    let allowed = Allowed {
+        services: fields.optional("services", key_fields::services).unwrap_or_default(),
+        networks: fields.optional("networks", key_fields::networks).unwrap_or_default(),
+        origins: fields.optional("origins", key_fields::origins).unwrap_or_default(),
+    };
     let name = fields.done(name)?;
-    Ok(NewKey { name, scopes, expires_at, limits })
-}
-
-fn rate(value: &Value) -> Result<Rate, String> {
-    let rate = Rate::deserialize(value).map_err(|e| format!("cannot be read: {e}"))?;
-    rate.check().map(|()| rate)
-}
-
-fn scopes(value: &Value) -> Result<Vec<Scope>, String> {
-    let names = value.as_array().filter(|names| !names.is_empty()).ok_or("must be a list of at least one scope")?;
-    let mut scopes = Vec::new();
-    for name in names {
-        let known = || format!("must hold no other scopes than {}", Scope::ALL.map(Scope::as_str).join(", "));
-        let scope = name.as_str().and_then(Scope::parse).ok_or_else(known)?;
-        if !scopes.contains(&scope) {
-            scopes.push(scope);
-        }
-    }
-    Ok(scopes)
-}
-
-fn future(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
-    let at = timestamp::parse(text).map(timestamp::to_datetime).map_err(|e| format!("is {e}"))?;
-    if at > now { Ok(at) } else { Err("must be in the future".to_owned()) }
+    Ok(NewKey { name, scopes, expires_at, limits, allowed })
 }
 
 /// Makes a key: kept in Postgres, then published. Where Redis does not take it, it is revoked again: nobody will ever see it.
@@ -100,8 +82,7 @@ pub(crate) async fn create(registry: &Registry, ring: &KeyRing, admin: &KeyAdmin
         }
         return Err(error);
     }
-    let key = key.reveal().to_owned();
-    Ok(CreatedKey { id: kept.id, key, prefix: kept.prefix, name: kept.name, scopes: new.scopes, created_at: kept.created_at, expires_at: kept.expires_at, limits: new.limits })
+    Ok(CreatedKey { key: key.reveal().to_owned(), kept: kept.into() })
 }
 
 async fn put_in_force(registry: &Registry, ring: &KeyRing, key: &ApiKey) -> Result<()> {

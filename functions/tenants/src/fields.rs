@@ -60,10 +60,18 @@ impl Fields {
         read(&value).map_err(|wrong| self.fault(name, wrong.into())).ok()
     }
 
+    /// Whether a field is there as `null`, which takes away what it names; it is taken out then.
+    pub(crate) fn is_null(&mut self, name: &str) -> bool {
+        let is_null = self.left.get(name).is_some_and(Value::is_null);
+        if is_null {
+            self.left.remove(name);
+        }
+        is_null
+    }
+
     /// A text that may be there, and that `null` empties.
     pub(crate) fn emptied<E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<String, E>) -> Option<String> {
-        if self.left.get(name).is_some_and(Value::is_null) {
-            self.left.remove(name);
+        if self.is_null(name) {
             return Some(String::new());
         }
         self.optional(name, text(|sent| read(sent).map_err(Into::into)))

@@ -16,12 +16,14 @@ pub mod config;
 
 mod access;
 mod audit_routes;
+mod change_key;
 mod change_tenant;
 mod client_address;
 mod create_key;
 mod create_tenant;
 mod delete_tenant;
 mod fields;
+mod key_fields;
 mod letter_routes;
 mod letters;
 mod limit_routes;

@@ -15,11 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{KeyAdmin, KeyInPath, TenantInPath};
+use crate::change_key::{self, KeyChangeRequest, RotateRequest};
 use crate::change_tenant::{self, TenantChange};
 use crate::create_key::{self, CreatedKey, KeyRequest};
 use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
-use crate::list_keys::{self, KeyList};
+use crate::list_keys::{self, KeyList, ListedKey};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
 use crate::{App, audit_routes, delete_tenant, letter_routes, limit_routes, restore_tenant, revoke_key, saved_search_routes};
 
@@ -170,6 +171,58 @@ async fn get_keys(State(app): State<App>, admin: KeyAdmin) -> Result<Json<KeyLis
     list_keys::list(&app.registry, &admin.tenant).await.map(Json)
 }
 
+/// Change an API key
+///
+/// Its name, end, limits, and what it may be used for; what is not given stays. It counts everywhere within 5 s of the answer.
+#[utoipa::path(
+    patch, path = "/v1/tenants/{id}/keys/{key_id}", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])),
+    params(("id" = String, Path, description = "The tenant"), ("key_id" = uuid::Uuid, Path, description = "The key's id")), request_body = KeyChangeRequest,
+    responses(
+        (status = 200, description = "The key as it is now", body = ListedKey),
+        (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope` or `scope_not_held`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such key, it is revoked, or it is another tenant's", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter` or `nothing_to_change`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: recorded, but it may not count yet. Send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn patch_key(State(app): State<App>, admin: KeyAdmin, origin: Origin, KeyInPath(key_id): KeyInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<ListedKey>> {
+    let change = change_key::read(fields, OffsetDateTime::now_utc())?;
+    change_key::change(&app.registry, &app.ring, &admin, key_id, &change, &admin.by(origin)).await.map(Json)
+}
+
+/// Rotate an API key
+///
+/// Makes a key with the same name, scopes, end, limits and uses, and lets the old one end after an overlap (24 hours unless said otherwise). The new key
+/// is in the answer, and never shown again.
+#[utoipa::path(
+    post, path = "/v1/tenants/{id}/keys/{key_id}/rotate", tag = "keys", security(("operator" = []), ("api_key" = ["keys:manage"])),
+    params(("id" = String, Path, description = "The tenant"), ("key_id" = uuid::Uuid, Path, description = "The key's id")), request_body = RotateRequest,
+    responses(
+        (status = 201, description = "The new key, this once", body = CreatedKey),
+        (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Neither the operator nor a valid key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope` or `scope_not_held`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such key, it is revoked, has ended or was rotated before, or it is another tenant's", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_parameter`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: no new key is in force", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn rotate_key(
+    State(app): State<App>,
+    admin: KeyAdmin,
+    origin: Origin,
+    KeyInPath(key_id): KeyInPath,
+    SmallJson(fields): SmallJson<Fields>,
+) -> Result<(StatusCode, Json<CreatedKey>)> {
+    let overlap = change_key::read_overlap(fields)?;
+    let made = change_key::rotate(&app.registry, &app.ring, &admin, key_id, overlap, &admin.by(origin)).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
 /// Revoke an API key
 ///
 /// It stops everywhere within 5 s of the answer.
@@ -195,7 +248,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_tenant, patch_tenant, delete_tenant))
         .routes(routes!(restore_tenant))
         .routes(routes!(post_key, get_keys))
-        .routes(routes!(delete_key))
+        .routes(routes!(patch_key, delete_key))
+        .routes(routes!(rotate_key))
         .merge(audit_routes::routes())
         .merge(letter_routes::routes())
         .merge(limit_routes::routes())

@@ -3,6 +3,16 @@
 alter table tenants add column limits jsonb not null default '{}';
 alter table api_keys add column limits jsonb not null default '{}';
 
+-- What a key may be used for; an empty list for all. Networks as CIDR blocks, origins as browsers send them.
+alter table api_keys
+    add column services text[] not null default '{}',
+    add column networks text[] not null default '{}',
+    add column origins text[] not null default '{}',
+    -- The key that was made in its place, when it was rotated.
+    add column replaced_by uuid,
+    -- To the minute.
+    add column last_used_at timestamptz;
+
 create index tenants_with_quota on tenants (id) where limits ? 'quota';
 
 -- Which marks of its quota a tenant has passed in a month: each is told once.

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{QuotaMark, Registry};
+use super::{ApiKeyRow, QuotaMark, Registry};
 use crate::error::{Engine, Result};
 use crate::grant::Scope;
 use crate::http::Origin;
@@ -101,6 +101,20 @@ pub enum Change<'a> {
         /// What it may do.
         scopes: &'a [Scope],
     },
+    /// A key has another name, end, limit or use.
+    KeyChanged {
+        /// The key as it is now.
+        key: &'a ApiKeyRow,
+    },
+    /// A key was made in the place of another, which ends.
+    KeyRotated {
+        /// The old one.
+        id: Uuid,
+        /// The new one.
+        replaced_by: Uuid,
+        /// When the old one ends.
+        ends_at: OffsetDateTime,
+    },
     /// A key was revoked.
     KeyRevoked {
         /// Its id.
@@ -164,6 +178,8 @@ impl Change<'_> {
             Self::TenantRestored => "tenant.restored",
             Self::TenantDeleted => "tenant.deleted",
             Self::KeyCreated { .. } => "apikey.created",
+            Self::KeyChanged { .. } => "apikey.changed",
+            Self::KeyRotated { .. } => "apikey.rotated",
             Self::KeyRevoked { .. } => "apikey.revoked",
             Self::LimitsSet { .. } => "tenant.limits_set",
             Self::QuotaReached(_) => "quota.reached",
@@ -188,6 +204,8 @@ impl Change<'_> {
             | Self::TenantRestored
             | Self::TenantDeleted
             | Self::KeyCreated { .. }
+            | Self::KeyChanged { .. }
+            | Self::KeyRotated { .. }
             | Self::KeyRevoked { .. }
             | Self::LimitsSet { .. }
             | Self::QuotaReached(_) => true,
@@ -199,11 +217,13 @@ impl Change<'_> {
     fn subject(&self) -> Option<Uuid> {
         match self {
             Self::KeyCreated { id, .. }
+            | Self::KeyRotated { id, .. }
             | Self::KeyRevoked { id }
             | Self::SearchSaved { id, .. }
             | Self::SearchChanged { id, .. }
             | Self::SearchDeleted { id }
             | Self::LetterDiscarded { id } => Some(*id),
+            Self::KeyChanged { key } => Some(key.id),
             Self::LettersRedriven { id, .. } => *id,
             _ => None,
         }
@@ -216,15 +236,25 @@ impl Change<'_> {
             Self::KeyCreated { id, name, prefix, scopes } => {
                 json!({ "key_id": id, "name": name, "prefix": prefix, "scopes": scopes })
             }
+            Self::KeyChanged { key } => json!({
+                "key_id": key.id, "name": key.name, "expires_at": key.expires_at.map(told), "limits": key.limits,
+                "services": key.services, "networks": key.networks, "origins": key.origins,
+            }),
+            Self::KeyRotated { id, replaced_by, ends_at } => json!({ "key_id": id, "replaced_by": replaced_by, "ends_at": told(*ends_at) }),
             Self::KeyRevoked { id } => json!({ "key_id": id }),
             Self::LettersRedriven { filter, .. } => json!({ "filter": filter }),
-            Self::TenantDeleting { delete_at } => json!({ "delete_at": timestamp::format(timestamp::from_datetime(*delete_at)) }),
+            Self::TenantDeleting { delete_at } => json!({ "delete_at": told(*delete_at) }),
             Self::TenantProvisioned | Self::TenantSuspended | Self::TenantResumed | Self::TenantRestored | Self::TenantDeleted => json!({}),
             Self::LimitsSet { limits } => json!({ "limits": limits }),
             Self::QuotaReached(mark) => json!({ "month": mark.month, "meter": mark.meter, "percent": mark.percent, "used": mark.used, "quota": mark.quota }),
             Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } => json!({}),
         }
     }
+}
+
+/// A moment as events and the audit trail tell it.
+fn told(at: OffsetDateTime) -> String {
+    timestamp::format(timestamp::from_datetime(at))
 }
 
 impl Registry {

@@ -140,7 +140,8 @@ async fn keys_that_redis_lost_or_never_got_are_published() {
     fresh(async |hub: &Fresh| {
         let a = hub.tenant("tenant_a").await;
         let (key, registry, ring) = (ApiKey::generate(), &hub.app.registry, &hub.app.ring);
-        let new = NewKey { name: "k".to_owned(), scopes: vec![Scope::LogsRead], expires_at: None, limits: shared::limits::Rate::default() };
+        let new =
+            NewKey { name: "k".to_owned(), scopes: vec![Scope::LogsRead], expires_at: None, limits: shared::limits::Rate::default(), allowed: shared::grant::Allowed::default() };
         let kept = registry.add_key(&a, &key, &new, &By::SYSTEM).await.expect("Postgres answers");
         assert!(matches!(ring.look_up(&key.hash()).await, Ok(Lookup::Lost)));
 
