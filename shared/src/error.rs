@@ -93,9 +93,12 @@ pub enum Error {
         /// When to come again.
         retry_after: Duration,
     },
-    /// No key, or one that is not known, has expired or was revoked.
-    #[error("no valid API key was given")]
+    /// No key and no session, or one that is not known, has expired or was revoked.
+    #[error("no valid API key or session was given")]
     Unauthenticated,
+    /// Whoever tries to log in is not known by this password, is not known at all, or must not: the caller cannot tell which.
+    #[error("e-mail address or password is wrong")]
+    WrongLogin,
     /// Known, but not allowed to.
     #[error("{detail}")]
     Forbidden {

@@ -6,6 +6,7 @@
 pub mod document;
 pub mod grant;
 pub mod ids;
+pub mod people;
 pub mod query;
 pub mod range;
 pub mod raw;
@@ -32,4 +33,6 @@ pub mod postgres;
 pub mod queue;
 pub mod redis_link;
 pub mod rows;
+pub mod sessions;
 pub mod tenants;
+pub mod throttle;

@@ -83,6 +83,7 @@ impl From<Error> for Pending {
             Error::Busy { code, retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
             Error::OverLimit { code, retry_after, .. } => (StatusCode::TOO_MANY_REQUESTS, code, said, Vec::new(), Some(retry_after.as_secs().max(1))),
             Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", said, Vec::new(), None),
+            Error::WrongLogin => (StatusCode::UNAUTHORIZED, "wrong_login", said, Vec::new(), None),
             Error::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code, said, Vec::new(), None),
             Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", said, Vec::new(), None),
             Error::Conflict { code, .. } => (StatusCode::CONFLICT, code, said, Vec::new(), None),

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use shared::auth::{Caller, Write};
+use shared::auth::{KeyCaller, Write};
 use shared::error::{Fault, Result};
 use shared::ids::BatchId;
 use shared::problem::Problem;
@@ -82,7 +82,7 @@ enum Refusals {
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
+async fn post_logs(State(app): State<App>, caller: KeyCaller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
     let idempotency = IdempotencyKey::read(&headers)?;
     let received = body::receive(&app.budget, &headers, sent).await?;
     let accepted = accept::accept(&app, &caller.grant, received, idempotency).await?;
@@ -99,7 +99,7 @@ async fn post_logs(State(app): State<App>, caller: Caller<Write>, headers: Heade
     request_body(content = Object, description = "As for `POST /v1/logs`"),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs_alias(state: State<App>, caller: Caller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
+async fn post_logs_alias(state: State<App>, caller: KeyCaller<Write>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, Json<Accepted>)> {
     post_logs(state, caller, headers, sent).await
 }
 
