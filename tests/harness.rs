@@ -32,7 +32,7 @@ pub(crate) use eventually::{SOON, eventually};
 pub(crate) use lambda::{BellQueue, Lambda};
 pub(crate) use own_cluster::OwnCluster;
 pub(crate) use own_engine::{Kind, OwnEngine};
-pub(crate) use own_log::CANARY;
+pub(crate) use own_log::{CANARY, PASSWORD_WORD};
 pub(crate) use property::for_all;
 pub(crate) use records::{log_id, numbered, plain, sample, sample_files, shared_data};
 pub(crate) use sent::Sent;

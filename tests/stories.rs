@@ -29,6 +29,8 @@ mod measuring;
 mod opensearch_busy;
 mod opensearch_down;
 mod other_engines;
+mod people;
+mod people_security;
 mod poison;
 mod processor_dies;
 mod query_language;

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use shared::auth::Authenticator;
-use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError};
+use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SessionSettings, SettingError};
+
+use crate::proxies::Proxies;
 
 /// Settings of the server.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Most connections of clients at once.
     pub max_connections: usize,
+    /// Proxies that say where requests came from.
+    pub proxies: Proxies,
     /// Redis.
     pub redis: RedisSettings,
     /// The queue and the linger.
@@ -30,6 +34,10 @@ pub struct Settings {
     pub operator: Option<Secret>,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
+    /// How long sessions last, and which browsers may use them.
+    pub sessions: SessionSettings,
+    /// How long what was mailed to people opens something.
+    pub people: tenants::config::PeopleSettings,
 }
 
 impl Settings {
@@ -38,6 +46,7 @@ impl Settings {
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
             max_connections: env.parsed::<std::num::NonZeroUsize>("LOGGERHUB_MAX_CONNECTIONS")?.get(),
+            proxies: Proxies::from_env(env)?,
             redis: RedisSettings::from_env(env)?,
             queue: QueueSettings::from_env(env)?,
             control: PostgresSettings::control_from_env(env)?,
@@ -48,6 +57,8 @@ impl Settings {
             limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
             grace: tenants::config::grace_from_env(env)?,
+            sessions: SessionSettings::from_env(env)?,
+            people: tenants::config::PeopleSettings::from_env(env)?,
         })
     }
 }

@@ -14,7 +14,9 @@ use shared::keys::KeyRing;
 use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
+use shared::sessions::Sessions;
 use shared::tenants::Registry;
+use tenants::People;
 use uuid::Uuid;
 
 use crate::Settings;
@@ -47,10 +49,12 @@ pub struct Doors {
     pub archive: Archive,
     /// Wakes the processor.
     pub bell: Bell,
-    /// Checks keys.
+    /// Checks keys and sessions.
     pub auth: Authenticator,
     /// Counts what ingest refuses.
     pub refusals: ingest::Refusals,
+    /// Lets people in.
+    pub people: People,
     /// Counts what readers ask at once.
     pub concurrency: search::Concurrency,
     /// Where events are told.
@@ -72,12 +76,15 @@ impl Doors {
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
         let identity = Identity::of_machine(&settings.archive).await?;
+        let sessions = Sessions::new(redis.clone(), &settings.sessions);
+        let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
         Ok(Self {
+            people: People::new(redis.clone(), sessions.clone(), settings.people),
+            auth: auth.with_sessions(sessions, registry.clone(), settings.sessions.clone()),
             queue: Queue::new(redis, &settings.queue),
             stream: EventStream::new(patient.clone()),
             bus: EventBus::open(&settings.events, &identity)?,
             patient_queue: Queue::without_pushes(patient),
-            auth: Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone()),
             ring,
             registry,
             rows: Rows::open(&settings.logs)?,
@@ -132,7 +139,7 @@ impl Doors {
     /// What tenants needs.
     #[must_use]
     pub fn tenants(&self) -> tenants::App {
-        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone(), grace: self.grace }
+        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone(), people: self.people.clone(), grace: self.grace }
     }
 
     /// What maintenance needs.

@@ -48,7 +48,7 @@ impl Hub {
         let (stop_requests, requests_told) = watch::channel(false);
         let (stop_work, work_told) = watch::channel(false);
         let most = settings.max_connections.min(descriptors::ask_for_all());
-        let requests = tokio::spawn(listener::serve(router(&doors), listener, most, requests_told));
+        let requests = tokio::spawn(listener::serve(router(&doors), listener, most, settings.proxies.clone(), requests_told));
         let processor = doors.processor();
         let until = processor::Until::told(work_told.clone());
         let work = vec![

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use self::seats::{Seat, Seats};
+use crate::proxies::Proxies;
 
 /// Most bytes that are read ahead of one connection: the longest head of a request, and the pieces in which bodies arrive.
 const READ_AHEAD: usize = 64 * 1024;
@@ -40,7 +41,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop, and then until the requests under way are answered. At most `most` connections are open at once.
-pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, proxies: Proxies, mut stop: watch::Receiver<bool>) {
     let seats = Arc::new(Seats::new(most));
     let mut connections = JoinSet::new();
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -53,7 +54,7 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, most: usize, mu
             (stream, peer) = next(&listener, &seats) => {
                 // Somebody may have begun to work since there was room: then the newcomer goes.
                 if let Some(seat) = seats.take() {
-                    connections.spawn(attend(stream, peer, router.clone(), seat, stops.clone()));
+                    connections.spawn(attend(stream, (peer, proxies.clone()), router.clone(), seat, stops.clone()));
                 }
             }
         }
@@ -77,16 +78,16 @@ async fn next(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr) 
 }
 
 /// Answers the requests of one connection until it ends, or must.
-async fn attend(stream: TcpStream, peer: SocketAddr, router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
+async fn attend(stream: TcpStream, (peer, proxies): (SocketAddr, Proxies), router: Router, seat: Seat, mut stop: watch::Receiver<bool>) {
     // Answers are small and written whole: to wait for more would only delay them.
     let _ = stream.set_nodelay(true);
     // A client that is gone without a word takes nothing in: what is sent to it is not waited for longer than for a quiet one.
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(QUIET_FOR));
     let stopped = stop.clone();
-    let address = ClientAddress(peer.ip().to_canonical().to_string());
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(address.clone());
+        let address = proxies.client(peer.ip(), request.headers());
+        request.extensions_mut().insert(ClientAddress(address.to_string()));
         let (at_work, worker, stop) = (seat.begin(), seat.worker(), stopped.clone());
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {

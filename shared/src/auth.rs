@@ -1,7 +1,15 @@
-//! Who calls: an API key becomes a tenant and what it may do there. No handler sees a tenant that did not come from here.
+//! Who calls: an API key, or the session of a person, becomes a tenant and what may be done there. No handler sees a tenant that did not come
+//! from here, and none can tell a key from a session: both hold scopes.
 //!
 //! A key is looked up in the process's cache, then in Redis, and where Redis is in trouble in Postgres, if this function has
 //! it. Scopes are part of the type that a handler asks for ([`Caller<Read>`]), so a route without one cannot be written.
+//!
+//! Sessions open what a function does that has both Redis and Postgres ([`session`]). Ingest has no Postgres and takes keys only
+//! ([`KeyCaller`]): logs are sent by programs, each batch names the key that it is counted by, and a page in a browser has no business there.
+
+mod session;
+
+pub use session::{MaybeSignedIn, OwnPages, SignedIn};
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -20,7 +28,9 @@ use crate::grant::{Grant, Scope};
 use crate::http::Origin;
 use crate::ids::{ApiKey, KeyHash, TenantId};
 use crate::keys::{KeyRing, Lookup};
-use crate::settings::{Env, Secret, SettingError};
+use crate::people::Role;
+use crate::sessions::Sessions;
+use crate::settings::{Env, Secret, SessionSettings, SettingError};
 use crate::tenants::{Actor, By, Registry};
 use crate::timestamp;
 
@@ -50,6 +60,7 @@ pub struct Authenticator {
     ring: KeyRing,
     registry: Option<Arc<dyn Grants>>,
     operator: Option<Secret>,
+    door: Option<session::Door>,
     cache: moka::future::Cache<KeyHash, Option<Arc<Grant>>>,
 }
 
@@ -58,13 +69,19 @@ impl Authenticator {
     #[must_use]
     pub fn new(ring: KeyRing, operator: Option<Secret>) -> Self {
         let cache = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_FOR).build();
-        Self { ring, registry: None, operator, cache }
+        Self { ring, registry: None, operator, door: None, cache }
     }
 
     /// The same, asking `registry` when the ring cannot tell.
     #[must_use]
     pub fn or_ask(self, registry: Registry) -> Self {
         Self { registry: Some(Arc::new(registry)), ..self }
+    }
+
+    /// The same, letting people in by their sessions; what they may do is asked of `registry`.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Sessions, registry: Registry, settings: SessionSettings) -> Self {
+        Self { door: Some(session::Door::new(sessions, registry, settings)), ..self }
     }
 
     /// The operator's token, if there is one.
@@ -158,43 +175,112 @@ pub fn suspended() -> Error {
     Error::Forbidden { code: "tenant_suspended", detail: "this tenant is suspended: it can read, but not send logs".to_owned() }
 }
 
-/// A caller with a key that holds what `P` asks.
+/// A caller that holds what `P` asks.
 #[derive(Debug, Clone)]
 pub struct Caller<P> {
-    /// Whose key it is: the only source of a tenant.
+    /// Whose logs, keys and people this is about: the only source of a tenant.
     pub tenant: TenantId,
-    /// The key and what it allows.
-    pub grant: Arc<Grant>,
-    hash: KeyHash,
+    who: Who,
     permission: PhantomData<P>,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    Key { hash: KeyHash, grant: Arc<Grant> },
+    Person { signed_in: SignedIn, role: Role },
 }
 
 impl<P: Permission> Caller<P> {
     async fn of_key(auth: &Authenticator, hash: KeyHash) -> Result<Self> {
         let grant = auth.grant(hash).await?;
-        if !P::ANY_OF.iter().any(|scope| grant.scopes.contains(scope)) {
-            let names: Vec<_> = P::ANY_OF.iter().map(|scope| scope.as_str()).collect();
-            return Err(Error::Forbidden { code: "missing_scope", detail: format!("this key lacks the scope {}", names.join(" or ")) });
+        admit::<P>(&grant.scopes, grant.suspended, "this key")?;
+        Ok(Self { tenant: grant.tenant.clone(), who: Who::Key { hash, grant }, permission: PhantomData })
+    }
+
+    fn of_person(signed_in: SignedIn, tenant: &TenantId) -> Result<Self> {
+        let membership = signed_in.person.in_tenant(tenant).ok_or_else(session::no_member)?;
+        let (role, suspended) = (membership.role, membership.suspended);
+        admit::<P>(role.scopes(), suspended, "this role")?;
+        Ok(Self { tenant: tenant.clone(), who: Who::Person { signed_in, role }, permission: PhantomData })
+    }
+
+    /// Who calls, where the route's path names the tenant: another's is not there.
+    ///
+    /// # Errors
+    /// As extracting a [`Caller`]; [`Error::NotFound`] for a tenant that is not the caller's.
+    pub async fn of_tenant(parts: &Parts, auth: &Authenticator, tenant: &TenantId) -> Result<Self> {
+        if let Some(key) = presented(&parts.headers) {
+            let caller = Self::of_presented(auth, key).await?;
+            return if caller.tenant == *tenant { Ok(caller) } else { Err(Error::NotFound("tenant")) };
         }
-        if P::WRITES && grant.suspended {
-            return Err(suspended());
+        let signed_in = auth.signed_in(parts).await?.ok_or(Error::Unauthenticated)?;
+        if signed_in.person.in_tenant(tenant).is_none() {
+            return Err(Error::NotFound("tenant"));
         }
-        Ok(Self { tenant: grant.tenant.clone(), grant, hash, permission: PhantomData })
+        Self::of_person(signed_in, tenant)
+    }
+
+    async fn of_presented(auth: &Authenticator, key: &str) -> Result<Self> {
+        let key = ApiKey::parse(key).map_err(|_| Error::Unauthenticated)?;
+        Self::of_key(auth, key.hash()).await
+    }
+
+    /// Who this is, as it is recorded.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.who {
+            Who::Key { grant, .. } => Actor::Key(grant.key_id),
+            Who::Person { signed_in, .. } => Actor::User(signed_in.person.id),
+        }
     }
 
     /// Who this is, for what is recorded of changes.
     #[must_use]
     pub fn by(&self, origin: Origin) -> By {
-        By::new(Actor::Key(self.grant.key_id), origin)
+        By::new(self.actor(), origin)
     }
 
-    /// Looks the key up once more, for an answer that goes on for long.
+    /// Whether this caller may do what `scope` allows, beside what the route asks.
+    #[must_use]
+    pub fn holds(&self, scope: Scope) -> bool {
+        match &self.who {
+            Who::Key { grant, .. } => grant.scopes.contains(&scope),
+            Who::Person { role, .. } => role.scopes().contains(&scope),
+        }
+    }
+
+    /// The highest role that this caller can give or take: a person's own. A key, behind which nobody stands, is no owner.
+    #[must_use]
+    pub fn rank(&self) -> Role {
+        match &self.who {
+            Who::Key { .. } => Role::Admin,
+            Who::Person { role, .. } => *role,
+        }
+    }
+
+    /// Looks the key or the session up once more, for an answer that goes on for long.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] or [`Error::Forbidden`] where it no longer opens this; [`Error::Unavailable`] where that cannot be told.
     pub async fn still_may(&self, auth: &Authenticator) -> Result<()> {
-        Self::of_key(auth, self.hash).await.map(drop)
+        match &self.who {
+            Who::Key { hash, .. } => Self::of_key(auth, *hash).await.map(drop),
+            Who::Person { signed_in, .. } => Self::of_person(auth.still_signed_in(signed_in).await?, &self.tenant).map(drop),
+        }
     }
+}
+
+/// # Errors
+/// [`Error::Forbidden`] for scopes that do not open what `P` asks, or a suspended tenant where it writes.
+fn admit<P: Permission>(scopes: &[Scope], is_suspended: bool, who: &str) -> Result<()> {
+    if !P::ANY_OF.iter().any(|scope| scopes.contains(scope)) {
+        let names: Vec<_> = P::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+        return Err(Error::Forbidden { code: "missing_scope", detail: format!("{who} lacks the scope {}", names.join(" or ")) });
+    }
+    if P::WRITES && is_suspended {
+        return Err(suspended());
+    }
+    Ok(())
 }
 
 impl<S, P> FromRequestParts<S> for Caller<P>
@@ -206,10 +292,44 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let key = presented(&parts.headers).and_then(|text| ApiKey::parse(text).ok()).ok_or(Error::Unauthenticated)?;
-        let caller = Self::of_key(&Authenticator::from_ref(state), key.hash()).await?;
+        let auth = Authenticator::from_ref(state);
+        let caller = if let Some(key) = presented(&parts.headers) {
+            Self::of_presented(&auth, key).await?
+        } else {
+            let signed_in = auth.signed_in(parts).await?.ok_or(Error::Unauthenticated)?;
+            let tenant = signed_in.chosen_tenant(&parts.headers)?.clone();
+            Self::of_person(signed_in, &tenant)?
+        };
         tracing::Span::current().record("tenant", caller.tenant.as_str());
         Ok(caller)
+    }
+}
+
+/// A caller with a key that holds what `P` asks: where no session will do.
+#[derive(Debug, Clone)]
+pub struct KeyCaller<P> {
+    /// The key and what it allows.
+    pub grant: Arc<Grant>,
+    permission: PhantomData<P>,
+}
+
+impl<S, P> FromRequestParts<S> for KeyCaller<P>
+where
+    S: Send + Sync,
+    P: Permission,
+    Authenticator: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let key = presented(&parts.headers).ok_or(Error::Unauthenticated)?;
+        match Caller::<P>::of_presented(&Authenticator::from_ref(state), key).await?.who {
+            Who::Key { grant, .. } => {
+                tracing::Span::current().record("tenant", grant.tenant.as_str());
+                Ok(Self { grant, permission: PhantomData })
+            }
+            Who::Person { .. } => Err(Error::Unauthenticated),
+        }
     }
 }
 

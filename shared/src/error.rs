@@ -115,9 +115,12 @@ pub enum Error {
         /// A sentence for the caller.
         detail: String,
     },
-    /// No key, or one that is not known, has expired or was revoked.
-    #[error("no valid API key was given")]
+    /// No key and no session, or one that is not known, has expired or was revoked.
+    #[error("no valid API key or session was given")]
     Unauthenticated,
+    /// Whoever tries to log in is not known by this password, is not known at all, or must not: the caller cannot tell which.
+    #[error("e-mail address or password is wrong")]
+    WrongLogin,
     /// Known, but not allowed to.
     #[error("{detail}")]
     Forbidden {
@@ -225,6 +228,7 @@ impl Error {
             | Self::Unsupported { code, .. }
             | Self::Invalid { code, .. } => code,
             Self::Unauthenticated => "unauthenticated",
+            Self::WrongLogin => "wrong_login",
             Self::NotFound(_) => "not_found",
             Self::TooSlow => "too_slow",
             Self::Internal { .. } => "internal",

@@ -29,11 +29,11 @@ pub struct Event {
     pub position: i64,
     /// Tells doubles.
     pub id: Uuid,
-    /// Whose it is.
-    pub tenant: String,
+    /// Whose it is; `None` where it is about a person alone.
+    pub tenant: Option<String>,
     /// Its type, such as `io.loggerhub.tenant.created.v1`.
     pub kind: String,
-    /// What it is about: the tenant, or the id of a key.
+    /// What it is about: the tenant, or the id of a key, an invitation or a person.
     pub subject: String,
     /// When it came about.
     pub at: OffsetDateTime,
@@ -45,7 +45,7 @@ impl Event {
     /// The event in the JSON format of CloudEvents 1.0, section 3. `tenantid` is an extension attribute.
     #[must_use]
     pub fn to_cloud_event(&self) -> Value {
-        json!({
+        let mut event = json!({
             "specversion": "1.0",
             "id": self.id,
             "source": SOURCE,
@@ -53,9 +53,13 @@ impl Event {
             "subject": self.subject,
             "time": timestamp::format(timestamp::from_datetime(self.at)),
             "datacontenttype": "application/json",
-            "tenantid": self.tenant,
             "data": self.data,
-        })
+        });
+        // An attribute has a value or is not there (CloudEvents 1.0, section 3.1).
+        if let Some(tenant) = &self.tenant {
+            event["tenantid"] = json!(tenant);
+        }
+        event
     }
 }
 
@@ -83,7 +87,7 @@ impl EventStream {
         pipe.atomic();
         for event in events {
             let add = pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(STREAM_LENGTH).arg("*");
-            add.arg("type").arg(&event.kind).arg("tenant").arg(&event.tenant).arg("event").arg(event.to_cloud_event().to_string()).ignore();
+            add.arg("type").arg(&event.kind).arg("tenant").arg(event.tenant.as_deref().unwrap_or_default()).arg("event").arg(event.to_cloud_event().to_string()).ignore();
         }
         pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
     }
@@ -138,7 +142,7 @@ mod tests {
         let event = Event {
             position: 1,
             id: Uuid::nil(),
-            tenant: "tenant_a".to_owned(),
+            tenant: Some("tenant_a".to_owned()),
             kind: "io.loggerhub.tenant.created.v1".to_owned(),
             subject: "tenant_a".to_owned(),
             at: OffsetDateTime::UNIX_EPOCH,
@@ -149,5 +153,7 @@ mod tests {
             assert!(told[required].as_str().is_some_and(|text| !text.is_empty()), "{required}");
         }
         assert_eq!((&told["time"], &told["data"]["name"]), (&json!("1970-01-01T00:00:00.000Z"), &json!("A")));
+        assert_eq!(told["tenantid"], "tenant_a");
+        assert!(Event { tenant: None, ..event }.to_cloud_event().get("tenantid").is_none());
     }
 }

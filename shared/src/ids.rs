@@ -1,8 +1,10 @@
-//! Names of things: tenants, batches, logs and API keys. Each is parsed once, at the door, and cannot be wrong after.
+//! Names of things: tenants, batches, logs, API keys and tokens. Each is parsed once, at the door, and cannot be wrong after.
 
 mod api_key;
+mod token;
 
 pub use api_key::{ApiKey, KeyHash};
+pub use token::{Token, TokenHash, TokenKind};
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,6 +30,9 @@ pub enum IdError {
     /// Not `lh_{live|test}_{30 base62}{6 base62 of CRC32}`, or a typing error in it.
     #[error("not an API key")]
     ApiKey,
+    /// Not 256 bits in base64 after the prefix of its kind.
+    #[error("not a token of ours")]
+    Token,
 }
 
 /// A tenant's id: `^[a-z][a-z0-9_]{1,46}$`, also the name of its Postgres schema. Never used again after deletion.

@@ -87,6 +87,7 @@ impl From<Error> for Pending {
             Error::OverLimit { retry_after, .. } => (StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(whole_seconds(retry_after))),
             Error::OverQuota { .. } => (StatusCode::PAYMENT_REQUIRED, Vec::new(), None),
             Error::Unauthenticated => (StatusCode::UNAUTHORIZED, Vec::new(), None),
+            Error::WrongLogin => (StatusCode::UNAUTHORIZED, Vec::new(), None),
             Error::Forbidden { .. } => (StatusCode::FORBIDDEN, Vec::new(), None),
             Error::NotFound(_) => (StatusCode::NOT_FOUND, Vec::new(), None),
             Error::Conflict { .. } => (StatusCode::CONFLICT, Vec::new(), None),

@@ -6,11 +6,13 @@
 mod authorities;
 mod events;
 mod queue;
+mod sessions;
 mod variables;
 
 pub use authorities::Authorities;
 pub use events::EventSettings;
 pub use queue::{Durability, QueueSettings};
+pub use sessions::SessionSettings;
 pub use variables::{VARIABLES, Variable};
 
 use std::collections::HashMap;

@@ -1,18 +1,25 @@
-//! The control database: every statement on tenants and their API keys.
+//! The control database: every statement on tenants, their API keys and their people.
 
 mod audit_trail;
 mod changes;
+mod invitations;
 mod keys;
 mod limits;
+mod members;
 mod outbox;
+mod password_resets;
 mod saved_searches;
+mod users;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
 pub use changes::{Actor, By, Change};
+pub use invitations::{Invitation, MOST_OPEN_INVITATIONS, NewAccount, NewInvitation, OpenInvitation};
 pub use keys::{ApiKeyRow, KeyChange, NewKey};
 pub use limits::QuotaMark;
+pub use members::Member;
 pub use outbox::{Telling, Told};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
+pub use users::{Credentials, User, UserMembership};
 
 use std::time::Duration;
 
@@ -323,7 +330,9 @@ impl Registry {
     pub async fn finish_removal(&self, id: &TenantId) -> Result<()> {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query("delete from saved_searches where tenant_id = $1").bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
+        for statement in ["delete from saved_searches where tenant_id = $1", "delete from invitations where tenant_id = $1", "delete from memberships where tenant_id = $1"] {
+            sqlx::query(statement).bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
+        }
         let done = sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'").bind(id.as_str()).execute(&mut *tx).await;
         // Two may finish it at once.
         if done.map_err(&fail)?.rows_affected() > 0 {

@@ -16,6 +16,8 @@ pub(crate) struct Caller {
     url: String,
     /// The header that says who it is.
     credential: Option<(&'static str, String)>,
+    /// Headers that are sent with every request besides.
+    beside: Vec<(&'static str, String)>,
     /// Whose key it is; empty for those who are no tenant.
     pub(crate) tenant: String,
     pub(crate) key: String,
@@ -70,7 +72,7 @@ impl Sending {
 impl Caller {
     /// Somebody without any credential.
     pub(crate) fn anyone(http: reqwest::Client, url: &str) -> Self {
-        Self { http, url: url.to_owned(), credential: None, tenant: String::new(), key: String::new(), key_id: String::new() }
+        Self { http, url: url.to_owned(), credential: None, beside: Vec::new(), tenant: String::new(), key: String::new(), key_id: String::new() }
     }
 
     /// The same somebody, on a connection that is not open yet.
@@ -86,6 +88,21 @@ impl Caller {
     /// The same somebody with another header to say who it is.
     pub(crate) fn with_credential(&self, header: &'static str, value: &str) -> Self {
         Self { credential: Some((header, value.to_owned())), ..self.clone() }
+    }
+
+    /// The same somebody, who sends another header with every request.
+    pub(crate) fn with(&self, header: &'static str, value: &str) -> Self {
+        let mut same = self.clone();
+        same.beside.retain(|(name, _)| *name != header);
+        same.beside.push((header, value.to_owned()));
+        same
+    }
+
+    /// The same somebody, without that header.
+    pub(crate) fn without(&self, header: &str) -> Self {
+        let mut same = self.clone();
+        same.beside.retain(|(name, _)| *name != header);
+        same
     }
 
     /// The header that says who it is.
@@ -136,7 +153,7 @@ impl Caller {
         }
         let asked = format!("{method} {url}");
         let mut request = self.http.request(method, url).body(Body::from(sending.body));
-        for (name, value) in self.credential.iter().chain(&sending.headers) {
+        for (name, value) in self.credential.iter().chain(&self.beside).chain(&sending.headers) {
             // Any bytes: what a client must not send is sent, too.
             request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).expect("no line breaks"));
         }
@@ -168,7 +185,7 @@ impl Caller {
         url.query_pairs_mut().extend_pairs(parameters);
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
         let mut request = http.get(url).header("accept", "text/event-stream");
-        for (name, value) in self.credential.iter().map(|(name, value)| (*name, value.as_str())).chain(last_event.map(|id| ("last-event-id", id))) {
+        for (name, value) in self.credential.iter().chain(&self.beside).map(|(name, value)| (*name, value.as_str())).chain(last_event.map(|id| ("last-event-id", id))) {
             request = request.header(name, value);
         }
         let answer = request.send().await.expect("an answer");

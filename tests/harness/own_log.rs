@@ -1,4 +1,4 @@
-//! What the hub logs of itself, watched in every story: never an API key, never a record's text.
+//! What the hub logs of itself, watched in every story: never an API key, never a token or a password, never a record's text.
 
 use std::io;
 use std::sync::{Mutex, Once};
@@ -13,6 +13,11 @@ pub(crate) const CANARY: &str = "kanarienvogel";
 /// All that may be shown of a key: `lh_live_` and four characters.
 const KEY_HEAD: &str = "lh_live_";
 const SHOWN_AFTER_HEAD: usize = 4;
+/// What tokens of people begin with, and how much of one is too much.
+const TOKEN_HEADS: [&str; 3] = ["lhs_", "lhi_", "lhr_"];
+const TOO_MUCH_AFTER_HEAD: usize = 8;
+/// The word that stories put into passwords.
+pub(crate) const PASSWORD_WORD: &str = "korrekturpferd";
 
 static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -44,7 +49,7 @@ struct Listener {
 impl io::Write for Listener {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        if text.contains(CANARY) || shows_a_key(&text) {
+        if text.contains(CANARY) || text.contains(PASSWORD_WORD) || shows_a_key(&text) || shows_a_token(&text) {
             OFFENCES.lock().expect("no panic while held").push(text.clone().into_owned());
         }
         if self.shown {
@@ -56,6 +61,12 @@ impl io::Write for Listener {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn shows_a_token(text: &str) -> bool {
+    let is_of_token = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
+    let shows = |head: &str| text.match_indices(head).any(|(at, _)| text[at + head.len()..].bytes().take_while(is_of_token).count() >= TOO_MUCH_AFTER_HEAD);
+    TOKEN_HEADS.into_iter().any(shows)
 }
 
 fn shows_a_key(text: &str) -> bool {

@@ -17,8 +17,9 @@ fn config(key: &str, operator: &str, log: &str, batch: &str) -> String {
     format!(
         r#"
         # A query, a cursor or a time is more than its schema can say: what is wrong with it is told by 422, and that is no refusal of good data.
+        # Nor is it where somebody has tried to log in too often.
         [checks.positive_data_acceptance]
-        expected-statuses = ["2xx", 401, 403, 404, 409, 422, "5xx"]
+        expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429, "5xx"]
 
         [auth.openapi.api_key]
         bearer = "{key}"

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use shared::auth::{Caller, SendLogs};
+use shared::auth::{KeyCaller, SendLogs};
 use shared::error::{Fault, Result};
 use shared::ids::BatchId;
 use shared::problem::Problem;
@@ -90,7 +90,7 @@ enum Refusals {
     request_body(content = Object, description = "One record: `service`, `level`, `timestamp`, `message`, `full_log`, `language`, `trace_id`, `span_id`, `attributes`; anything else is kept. Or many of them."),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs(State(app): State<App>, caller: Caller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
+async fn post_logs(State(app): State<App>, caller: KeyCaller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
     let taken = accept::accept(&app, &caller.grant, &headers, sent).await?;
     Ok((StatusCode::ACCEPTED, rate_limit::headers(&taken.standings), Json(taken.accepted)))
 }
@@ -105,7 +105,7 @@ async fn post_logs(State(app): State<App>, caller: Caller<SendLogs>, headers: He
     request_body(content = Object, description = "As for `POST /v1/logs`"),
     responses((status = 202, description = "Taken, and on disk", body = Accepted), Refusals)
 )]
-async fn post_logs_alias(state: State<App>, caller: Caller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
+async fn post_logs_alias(state: State<App>, caller: KeyCaller<SendLogs>, headers: HeaderMap, sent: Body) -> Result<(StatusCode, HeaderMap, Json<Accepted>)> {
     post_logs(state, caller, headers, sent).await
 }
 

@@ -2,15 +2,17 @@
 
 use std::num::NonZeroUsize;
 
-use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
+use shared::settings::{ArchiveSettings, Env, OpenSearchSettings, PostgresSettings, RedisSettings, SessionSettings, SettingError};
 
 /// Settings of search: all stores, to read from.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the key ring and the queue are.
     pub redis: RedisSettings,
-    /// Tenants and keys, asked where Redis is down.
+    /// Tenants and keys, asked where Redis is down; and what people may do.
     pub control: PostgresSettings,
+    /// How long sessions last, and which browsers may use them.
+    pub sessions: SessionSettings,
     /// Rows and receipts.
     pub logs: PostgresSettings,
     /// Full text.
@@ -47,6 +49,7 @@ impl Settings {
         Ok(Self {
             redis: RedisSettings::from_env(env)?,
             control: PostgresSettings::control_from_env(env)?,
+            sessions: SessionSettings::from_env(env)?,
             logs: PostgresSettings::logs_from_env(env)?,
             opensearch: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,

@@ -1,7 +1,7 @@
 //! Search: lists (Postgres), full text (OpenSearch gives ids, Postgres the rows), details (OpenSearch, else the raw object) and
 //! what became of a batch. Beside them counts over time and of values, tails, and exports.
 //!
-//! The tenant comes from the key, and every store is asked for that tenant's only: another's log is a 404. With OpenSearch down
+//! The tenant comes from the key or the session, and every store is asked for that tenant's only: another's log is a 404. With OpenSearch down
 //! lists and details work, and a search answers from the rows, saying so (`source`, `complete`). Pages are stable: the first
 //! one fixes which logs belong to the list, by when they were received, and its cursor carries that on. Nothing here writes.
 
@@ -40,6 +40,7 @@ use shared::keys::KeyRing;
 use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
+use shared::sessions::Sessions;
 use shared::tenants::Registry;
 
 pub use concurrency::Concurrency;
@@ -59,7 +60,7 @@ pub struct App {
     pub archive: Archive,
     /// Redis' clock, and what is under way.
     pub queue: Queue,
-    /// Checks keys.
+    /// Checks keys and sessions.
     pub auth: Authenticator,
     /// Counts what each tenant asks at once.
     pub concurrency: Concurrency,
@@ -92,12 +93,15 @@ impl App {
             }
         });
         let identity = Identity::of_environment();
+        let registry = Registry::open(&settings.control)?;
+        let sessions = Sessions::new(redis.clone(), &settings.sessions);
+        let auth = Authenticator::new(KeyRing::new(redis), None).or_ask(registry.clone());
         Ok(Self {
             rows: Rows::open(&settings.logs)?,
             index: Index::open(&settings.opensearch, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             queue,
-            auth: Authenticator::new(KeyRing::new(redis), None).or_ask(Registry::open(&settings.control)?),
+            auth: auth.with_sessions(sessions, registry, settings.sessions.clone()),
             concurrency: Concurrency::new(settings.limits),
             host: Host::CollectsAnswers,
         })

@@ -1,18 +1,17 @@
-//! Whose keys a request may manage, and the ids in its path. What is no id is a 404, as what is not there.
-
-use std::sync::Arc;
+//! Whose keys and people a request may manage, and the ids in its path. What is no id is a 404, as what is not there.
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use shared::auth::{Authenticator, Caller, ManageKeys, Operator};
+use shared::auth::{Administer, Authenticator, Caller, ManageKeys, Operator, Permission};
 use shared::error::{Error, Result};
-use shared::grant::{Grant, Scope};
+use shared::grant::Scope;
 use shared::http::Origin;
 use shared::ids::TenantId;
+use shared::people::Role;
 use shared::tenants::{Actor, By};
 use uuid::Uuid;
 
-/// Scopes that reach beyond logs and keys: a tenant's key hands them on only if it holds them.
+/// Scopes that reach beyond logs and keys: a tenant's key, or one of its people, hands them on only if they hold them.
 const HELD_TO_BE_GRANTED: [Scope; 2] = [Scope::TenantAdmin, Scope::BillingRead];
 
 /// The tenant that a parameter or a field names.
@@ -49,39 +48,77 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyInPath {
     }
 }
 
+/// The id that the path names by `name`, of a thing that is called `what`.
+pub(crate) async fn id_in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str, what: &'static str) -> Result<Uuid> {
+    let id = in_path(parts, state, name).await.and_then(|id| Uuid::parse_str(&id).ok());
+    id.ok_or(Error::NotFound(what))
+}
+
 pub(crate) async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     params.iter().find(|(param, _)| *param == name).map(|(_, value)| value.to_owned())
 }
 
-/// Whoever may manage the keys of the tenant in the path: the operator, or a key of that tenant with `keys:manage`.
+/// Whoever may do with the tenant in the path what `P` says: the operator, or a caller of that tenant who holds it.
 #[derive(Debug)]
-pub(crate) struct KeyAdmin {
+pub(crate) struct Steward<P> {
     /// The tenant in the path: the caller's own, where the caller is not the operator.
     pub(crate) tenant: TenantId,
-    /// What the caller's key allows; `None` for the operator.
-    grant: Option<Arc<Grant>>,
+    /// `None` for the operator.
+    caller: Option<Caller<P>>,
 }
 
-impl KeyAdmin {
+/// Whoever may manage the keys of the tenant in the path.
+pub(crate) type KeyAdmin = Steward<ManageKeys>;
+/// Whoever may manage the people of the tenant in the path.
+pub(crate) type PeopleAdmin = Steward<Administer>;
+
+impl<P: Permission> Steward<P> {
     /// Who this is, for what is recorded of changes.
     pub(crate) fn by(&self, origin: Origin) -> By {
-        By::new(self.grant.as_ref().map_or(Actor::Operator, |grant| Actor::Key(grant.key_id)), origin)
+        By::new(self.caller.as_ref().map_or(Actor::Operator, Caller::actor), origin)
+    }
+
+    pub(crate) fn is_operator(&self) -> bool {
+        self.caller.is_none()
+    }
+
+    /// The highest role that this caller can give or take.
+    pub(crate) fn rank(&self) -> Role {
+        self.caller.as_ref().map_or(Role::Owner, Caller::rank)
+    }
+
+    fn holds(&self, scope: Scope) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.holds(scope))
     }
 
     /// # Errors
     /// [`Error::Forbidden`] `scope_not_held` for a scope that this caller cannot hand on.
     pub(crate) fn may_grant(&self, scopes: &[Scope]) -> Result<()> {
-        let Some(grant) = &self.grant else { return Ok(()) };
-        match scopes.iter().find(|scope| HELD_TO_BE_GRANTED.contains(scope) && !grant.scopes.contains(scope)) {
+        match not_to_be_granted(scopes, |scope| self.holds(scope)) {
             None => Ok(()),
-            Some(scope) => Err(Error::Forbidden { code: "scope_not_held", detail: format!("only a key that holds {} can give it to another", scope.as_str()) }),
+            Some(scope) => Err(Error::Forbidden { code: "scope_not_held", detail: format!("only who holds {} can give it to a key", scope.as_str()) }),
         }
+    }
+
+    /// # Errors
+    /// [`Error::Forbidden`] `role_not_held` for a role that is above this caller's, or may what this caller's key may not.
+    pub(crate) fn may_give(&self, role: Role) -> Result<()> {
+        if role <= self.rank() && role.scopes().iter().all(|scope| self.holds(*scope)) {
+            return Ok(());
+        }
+        Err(Error::Forbidden { code: "role_not_held", detail: format!("nobody gives a role that may more than they may: {}", role.as_str()) })
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for KeyAdmin
+fn not_to_be_granted(scopes: &[Scope], holds: impl Fn(Scope) -> bool) -> Option<Scope> {
+    scopes.iter().copied().find(|scope| HELD_TO_BE_GRANTED.contains(scope) && !holds(*scope))
+}
+
+impl<S, P> FromRequestParts<S> for Steward<P>
 where
+    S: Send + Sync,
+    P: Permission,
     Authenticator: FromRef<S>,
 {
     type Rejection = Error;
@@ -89,11 +126,16 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         if Operator::from_request_parts(parts, state).await.is_ok() {
             let TenantInPath(tenant) = TenantInPath::from_request_parts(parts, state).await?;
-            return Ok(Self { tenant, grant: None });
+            return Ok(Self { tenant, caller: None });
         }
-        let caller = Caller::<ManageKeys>::from_request_parts(parts, state).await?;
-        let TenantInPath(named) = TenantInPath::from_request_parts(parts, state).await?;
-        if named == caller.tenant { Ok(Self { tenant: caller.tenant, grant: Some(caller.grant) }) } else { Err(Error::NotFound("tenant")) }
+        let auth = Authenticator::from_ref(state);
+        let caller = match TenantInPath::from_request_parts(parts, state).await {
+            Ok(TenantInPath(named)) => Caller::<P>::of_tenant(parts, &auth, &named).await?,
+            // What is no id is told to those only who could ask for one.
+            Err(no_id) => return Err(Caller::<P>::from_request_parts(parts, state).await.err().unwrap_or(no_id)),
+        };
+        tracing::Span::current().record("tenant", caller.tenant.as_str());
+        Ok(Self { tenant: caller.tenant.clone(), caller: Some(caller) })
     }
 }
 
@@ -101,35 +143,19 @@ where
 mod tests {
     use super::*;
 
-    fn admin(scopes: Option<Vec<Scope>>) -> KeyAdmin {
-        let tenant = TenantId::parse("tenant_a").expect("an id");
-        let grant = |scopes| Grant {
-            version: 1,
-            key_id: Uuid::nil(),
-            tenant: tenant.clone(),
-            scopes,
-            class: shared::grant::DEFAULT_CLASS.to_owned(),
-            revoked: false,
-            suspended: false,
-            expires_at: None,
-            limits: shared::limits::Limits::default(),
-            allowed: shared::grant::Allowed::default(),
-        };
-        KeyAdmin { grant: scopes.map(|scopes| Arc::new(grant(scopes))), tenant }
-    }
-
     #[test]
-    fn the_operator_grants_everything() {
-        assert!(admin(None).may_grant(&Scope::ALL).is_ok());
-    }
-
-    #[test]
-    fn a_key_hands_on_what_reaches_further_only_if_it_holds_it() {
-        let plain = admin(Some(vec![Scope::KeysManage]));
-        assert!(plain.may_grant(&[Scope::LogsWrite, Scope::LogsRead, Scope::KeysManage]).is_ok());
-        for scope in HELD_TO_BE_GRANTED {
-            assert!(matches!(plain.may_grant(&[Scope::LogsRead, scope]), Err(Error::Forbidden { code: "scope_not_held", .. })));
-            assert!(admin(Some(vec![Scope::KeysManage, scope])).may_grant(&[scope]).is_ok());
+    fn what_reaches_further_is_handed_on_only_by_who_holds_it() {
+        let plain = |scope| scope == Scope::KeysManage;
+        assert_eq!(not_to_be_granted(&[Scope::LogsWrite, Scope::LogsRead, Scope::KeysManage], plain), None);
+        for reaching in HELD_TO_BE_GRANTED {
+            assert_eq!(not_to_be_granted(&[Scope::LogsRead, reaching], plain), Some(reaching));
+            assert_eq!(not_to_be_granted(&[reaching], |scope| plain(scope) || scope == reaching), None);
         }
+    }
+
+    #[test]
+    fn the_operator_grants_and_gives_everything() {
+        let operator = PeopleAdmin { tenant: TenantId::parse("tenant_a").expect("an id"), caller: None };
+        assert!(operator.may_grant(&Scope::ALL).is_ok() && Role::ALL.into_iter().all(|role| operator.may_give(role).is_ok()));
     }
 }

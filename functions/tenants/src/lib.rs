@@ -8,12 +8,16 @@
 //!
 //! And the searches that a tenant's people keep, for whoever may read its logs.
 //!
+//! And people: they are invited, log in, and may in a tenant what their role there says. A session is in Redis, what its person may do in
+//! Postgres; a secret that is mailed is told to the operator's consumers as an event.
+//!
 //! Each change is recorded with who asked for it: `GET /v1/audit`.
 //!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
 
 pub mod config;
 
+mod accept_invitation;
 mod access;
 mod audit_routes;
 mod change_key;
@@ -32,13 +36,23 @@ mod list_audit;
 mod list_keys;
 mod list_refused;
 mod list_tenants;
+mod log_in;
+mod me;
+mod member_routes;
+mod members;
 mod paging;
+mod passwords;
+mod people;
+mod people_routes;
+mod person_fields;
 mod publish;
+mod reset_password;
 mod restore_tenant;
 mod revoke_key;
 mod routes;
 mod saved_search_routes;
 mod saved_searches;
+mod user_routes;
 
 use std::time::Duration;
 
@@ -47,9 +61,11 @@ use shared::error::Result;
 use shared::keys::KeyRing;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
+use shared::sessions::Sessions;
 use shared::tenants::Registry;
 
 pub use client_address::note_address;
+pub use people::People;
 pub use routes::{openapi, router};
 
 /// How long Redis may take: nobody's log waits for it here, but a person does.
@@ -64,8 +80,10 @@ pub struct App {
     pub rows: Rows,
     /// Where keys are looked up.
     pub ring: KeyRing,
-    /// Checks keys and the operator's token.
+    /// Checks keys, sessions and the operator's token.
     pub auth: Authenticator,
+    /// Lets people in.
+    pub people: People,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
 }
@@ -76,10 +94,14 @@ impl App {
     /// # Errors
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
     pub fn connect(settings: &config::Settings) -> Result<Self> {
-        let ring = KeyRing::new(RedisLink::open(&settings.redis, REDIS_TIMEOUT)?);
+        let redis = RedisLink::open(&settings.redis, REDIS_TIMEOUT)?;
+        let ring = KeyRing::new(redis.clone());
         let registry = Registry::open(&settings.control)?;
+        let sessions = Sessions::new(redis.clone(), &settings.sessions);
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
-        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, grace: settings.grace })
+        let auth = auth.with_sessions(sessions.clone(), registry.clone(), settings.sessions.clone());
+        let people = People::new(redis, sessions, settings.people);
+        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, people, grace: settings.grace })
     }
 }
 

@@ -44,6 +44,12 @@ pub const VARIABLES: &[Variable] = &[
         "Most connections at once; with all of them taken, the one that was idle the longest makes room. Fewer where the system gives fewer file descriptors.",
     ),
     required(
+        "LOGGERHUB_TRUSTED_PROXIES",
+        "server",
+        "",
+        "Addresses, and networks such as `10.0.0.0/8`, of proxies before `loggerhub serve`, with commas between them: what one of them says in `X-Forwarded-For` is believed. Needed there, so that one client's wrong passwords are not counted against all.",
+    ),
+    required(
         "LOGGERHUB_OPERATOR_TOKEN",
         "tenants, server",
         "change-me-to-32-random-bytes-in-hex",
@@ -55,6 +61,28 @@ pub const VARIABLES: &[Variable] = &[
         "tenants, server",
         "How long a tenant that was deleted can be restored, in seconds; then what it has is erased. 0 erases it at once.",
     ),
+    with_default(
+        "LOGGERHUB_SESSION_IDLE_SECONDS",
+        "43200",
+        "tenants, search, server",
+        "A session of a person that nobody used for so long has ended, in seconds. The same for all functions, as all that is said of sessions here.",
+    ),
+    with_default("LOGGERHUB_SESSION_ABSOLUTE_SECONDS", "604800", "tenants, search, server", "No session lasts longer, however much it is used, in seconds."),
+    Variable {
+        name: "LOGGERHUB_SECURE_COOKIES",
+        default: Some("true"),
+        used_by: "tenants, search, server",
+        doc: "Browsers send a session's cookie over HTTPS only. `false` for a laptop without TLS, and nowhere else.",
+        example: "false",
+    },
+    required(
+        "LOGGERHUB_WEB_ORIGINS",
+        "tenants, search, server",
+        "",
+        "Origins whose pages may send requests with a session, such as `https://logs.example.com`, with commas between them. Empty: pages of the hub's own address (`Host`).",
+    ),
+    with_default("LOGGERHUB_INVITATION_SECONDS", "604800", "tenants, server", "How long an invitation can be accepted, in seconds."),
+    with_default("LOGGERHUB_PASSWORD_RESET_SECONDS", "3600", "tenants, server", "How long a forgotten password can be set anew after it was asked for, in seconds."),
     with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or targets with levels, such as `info,sqlx=warn`."),
     required("LOGGERHUB_ABORT_AT", "server", "", "For tests: the point at which the process ends as in a power cut (`shared/src/fault.rs` names them)."),
     required(

@@ -22,10 +22,12 @@ pub struct AuditEntry {
     pub at: OffsetDateTime,
     /// Whose it is; null where it concerns several.
     pub tenant: Option<String>,
-    /// Who: `operator`, `key`, or `system` for the hub itself.
+    /// Who: `operator`, `key`, `user`, `nobody` for somebody who had not shown who they are, or `system` for the hub itself.
     pub actor: String,
     /// The key, where it was one.
     pub key_id: Option<Uuid>,
+    /// The person, where it was one.
+    pub user_id: Option<Uuid>,
     /// What, such as `apikey.created`.
     pub action: String,
     /// The id of what it was done to; null for the tenant itself.
@@ -60,7 +62,7 @@ impl Registry {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn audit_trail(&self, query: &AuditQuery, limit: i64) -> Result<Vec<AuditEntry>> {
-        let statement = "select id, at, tenant_id, actor, key_id, action, subject, address, request_id, data::text as data from audit_trail \
+        let statement = "select id, at, tenant_id, actor, key_id, user_id, action, subject, address, request_id, data::text as data from audit_trail \
              where ($1::text is null or tenant_id = $1) and ($2::text is null or action = $2) and ($3::timestamptz is null or at >= $3) \
                and ($4::timestamptz is null or at < $4) and ($5::uuid is null or id < $5) order by id desc limit $6";
         let rows = sqlx::query(statement)
@@ -83,6 +85,7 @@ fn entry_of(row: &PgRow) -> sqlx::Result<AuditEntry> {
         tenant: row.try_get("tenant_id")?,
         actor: row.try_get("actor")?,
         key_id: row.try_get("key_id")?,
+        user_id: row.try_get("user_id")?,
         action: row.try_get("action")?,
         subject: row.try_get("subject")?,
         address: row.try_get("address")?,

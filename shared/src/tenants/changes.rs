@@ -12,6 +12,7 @@ use crate::grant::Scope;
 use crate::http::Origin;
 use crate::ids::TenantId;
 use crate::limits::TenantLimits;
+use crate::people::Role;
 use crate::postgres::failed;
 use crate::timestamp;
 
@@ -22,6 +23,10 @@ pub enum Actor {
     Operator,
     /// A key of the tenant's.
     Key(Uuid),
+    /// A person.
+    User(Uuid),
+    /// Somebody who has not shown who they are.
+    Nobody,
     /// The hub itself, finishing what was begun.
     System,
 }
@@ -31,12 +36,18 @@ impl Actor {
         match self {
             Self::Operator => "operator",
             Self::Key(_) => "key",
+            Self::User(_) => "user",
+            Self::Nobody => "nobody",
             Self::System => "system",
         }
     }
 
     fn key(self) -> Option<Uuid> {
         if let Self::Key(id) = self { Some(id) } else { None }
+    }
+
+    fn user(self) -> Option<Uuid> {
+        if let Self::User(id) = self { Some(id) } else { None }
     }
 }
 
@@ -158,11 +169,104 @@ pub enum Change<'a> {
         /// The letter.
         id: Uuid,
     },
+    /// Somebody was invited. The token is told apart, to the operator's consumers alone.
+    InvitationCreated {
+        /// Its id.
+        id: Uuid,
+        /// Who is invited.
+        email: &'a str,
+        /// The role that it gives.
+        role: Role,
+    },
+    /// An invitation was taken back.
+    InvitationRevoked {
+        /// Its id.
+        id: Uuid,
+    },
+    /// Somebody accepted an invitation, and belongs to the tenant now.
+    MemberAdded {
+        /// Who.
+        user: Uuid,
+        /// The role there.
+        role: Role,
+        /// The invitation.
+        invitation: Uuid,
+    },
+    /// Somebody has another role.
+    MemberRoleChanged {
+        /// Who.
+        user: Uuid,
+        /// The role before.
+        before: Role,
+        /// The role now.
+        role: Role,
+    },
+    /// Somebody does not belong to the tenant any more.
+    MemberRemoved {
+        /// Who.
+        user: Uuid,
+    },
+    /// Somebody logged in.
+    LoggedIn {
+        /// Who.
+        user: Uuid,
+    },
+    /// Somebody could not log in: whether there is such a user is not told.
+    LoginFailed {
+        /// The address that was typed.
+        email: &'a str,
+    },
+    /// Somebody logged out.
+    LoggedOut {
+        /// Who.
+        user: Uuid,
+    },
+    /// All sessions of somebody were ended.
+    SessionsEnded {
+        /// Whose.
+        user: Uuid,
+    },
+    /// Somebody has another name.
+    UserRenamed {
+        /// Who.
+        user: Uuid,
+        /// The name now.
+        name: &'a str,
+    },
+    /// Somebody changed their password.
+    PasswordChanged {
+        /// Who.
+        user: Uuid,
+    },
+    /// Somebody said that a password is forgotten: whether there is such a user is not told.
+    PasswordResetRequested {
+        /// The address that was typed.
+        email: &'a str,
+    },
+    /// A forgotten password was set anew.
+    PasswordReset {
+        /// Whose.
+        user: Uuid,
+    },
+    /// Somebody cannot log in any more.
+    UserDisabled {
+        /// Who.
+        user: Uuid,
+    },
+    /// Somebody can log in again.
+    UserEnabled {
+        /// Who.
+        user: Uuid,
+    },
 }
 
 /// Events are of these types, in reverse-DNS form as CloudEvents 1.0 advises, with a version at the end.
 const TYPE_PREFIX: &str = "io.loggerhub.";
 const TYPE_VERSION: &str = ".v1";
+
+fn type_of(action: &str) -> String {
+    format!("{TYPE_PREFIX}{action}{TYPE_VERSION}")
+}
 
 impl Change<'_> {
     /// What the audit trail calls it.
@@ -188,6 +292,21 @@ impl Change<'_> {
             Self::SearchDeleted { .. } => "saved_search.deleted",
             Self::LettersRedriven { .. } => "dead_letter.redrive_requested",
             Self::LetterDiscarded { .. } => "dead_letter.discard_requested",
+            Self::InvitationCreated { .. } => "invitation.created",
+            Self::InvitationRevoked { .. } => "invitation.revoked",
+            Self::MemberAdded { .. } => "member.added",
+            Self::MemberRoleChanged { .. } => "member.role_changed",
+            Self::MemberRemoved { .. } => "member.removed",
+            Self::LoggedIn { .. } => "user.logged_in",
+            Self::LoginFailed { .. } => "user.login_failed",
+            Self::LoggedOut { .. } => "user.logged_out",
+            Self::SessionsEnded { .. } => "user.sessions_ended",
+            Self::UserRenamed { .. } => "user.renamed",
+            Self::PasswordChanged { .. } => "user.password_changed",
+            Self::PasswordResetRequested { .. } => "password_reset.requested",
+            Self::PasswordReset { .. } => "user.password_reset",
+            Self::UserDisabled { .. } => "user.disabled",
+            Self::UserEnabled { .. } => "user.enabled",
         }
     }
 
@@ -210,8 +329,24 @@ impl Change<'_> {
             | Self::LimitsSet { .. }
             | Self::QuotaReached(_) => true,
             Self::SearchSaved { .. } | Self::SearchChanged { .. } | Self::SearchDeleted { .. } | Self::LettersRedriven { .. } | Self::LetterDiscarded { .. } => false,
+            // What is told of people holds a secret, and goes another way: [`tell_operator`].
+            Self::InvitationCreated { .. }
+            | Self::InvitationRevoked { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRoleChanged { .. }
+            | Self::MemberRemoved { .. }
+            | Self::LoggedIn { .. }
+            | Self::LoginFailed { .. }
+            | Self::LoggedOut { .. }
+            | Self::SessionsEnded { .. }
+            | Self::UserRenamed { .. }
+            | Self::PasswordChanged { .. }
+            | Self::PasswordResetRequested { .. }
+            | Self::PasswordReset { .. }
+            | Self::UserDisabled { .. }
+            | Self::UserEnabled { .. } => false,
         };
-        is_told.then(|| format!("{TYPE_PREFIX}{}{TYPE_VERSION}", self.action()))
+        is_told.then(|| type_of(self.action()))
     }
 
     fn subject(&self) -> Option<Uuid> {
@@ -222,7 +357,20 @@ impl Change<'_> {
             | Self::SearchSaved { id, .. }
             | Self::SearchChanged { id, .. }
             | Self::SearchDeleted { id }
-            | Self::LetterDiscarded { id } => Some(*id),
+            | Self::LetterDiscarded { id }
+            | Self::InvitationCreated { id, .. }
+            | Self::InvitationRevoked { id } => Some(*id),
+            Self::MemberAdded { user, .. }
+            | Self::MemberRoleChanged { user, .. }
+            | Self::MemberRemoved { user }
+            | Self::LoggedIn { user }
+            | Self::LoggedOut { user }
+            | Self::SessionsEnded { user }
+            | Self::UserRenamed { user, .. }
+            | Self::PasswordChanged { user }
+            | Self::PasswordReset { user }
+            | Self::UserDisabled { user }
+            | Self::UserEnabled { user } => Some(*user),
             Self::KeyChanged { key } => Some(key.id),
             Self::LettersRedriven { id, .. } => *id,
             _ => None,
@@ -232,7 +380,9 @@ impl Change<'_> {
     /// What is said of it. Never a secret, nor a hash.
     fn data(&self) -> Value {
         match self {
-            Self::TenantCreated { name } | Self::TenantRenamed { name } | Self::SearchSaved { name, .. } | Self::SearchChanged { name, .. } => json!({ "name": name }),
+            Self::TenantCreated { name } | Self::TenantRenamed { name } | Self::SearchSaved { name, .. } | Self::SearchChanged { name, .. } | Self::UserRenamed { name, .. } => {
+                json!({ "name": name })
+            }
             Self::KeyCreated { id, name, prefix, scopes } => {
                 json!({ "key_id": id, "name": name, "prefix": prefix, "scopes": scopes })
             }
@@ -247,7 +397,13 @@ impl Change<'_> {
             Self::TenantProvisioned | Self::TenantSuspended | Self::TenantResumed | Self::TenantRestored | Self::TenantDeleted => json!({}),
             Self::LimitsSet { limits } => json!({ "limits": limits }),
             Self::QuotaReached(mark) => json!({ "month": mark.month, "meter": mark.meter, "percent": mark.percent, "used": mark.used, "quota": mark.quota }),
-            Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } => json!({}),
+            Self::InvitationCreated { email, role, .. } => json!({ "email": email, "role": role }),
+            Self::MemberAdded { role, invitation, .. } => json!({ "role": role, "invitation": invitation }),
+            Self::MemberRoleChanged { before, role, .. } => json!({ "before": before, "role": role }),
+            Self::LoginFailed { email } | Self::PasswordResetRequested { email } => json!({ "email": email }),
+            Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } | Self::InvitationRevoked { .. } | Self::MemberRemoved { .. } => json!({}),
+            Self::LoggedIn { .. } | Self::LoggedOut { .. } | Self::SessionsEnded { .. } | Self::PasswordChanged { .. } | Self::PasswordReset { .. } => json!({}),
+            Self::UserDisabled { .. } | Self::UserEnabled { .. } => json!({}),
         }
     }
 }
@@ -285,14 +441,43 @@ pub(super) async fn record(tx: &mut PgConnection, tenant: &TenantId, by: &By, ch
         .map(drop)
 }
 
+/// Tells the operator's consumers, and nobody of a tenant, what holds a secret: a token is handed on by whoever sends mails.
+pub(super) async fn tell_operator(tx: &mut PgConnection, tenant: Option<&TenantId>, change: &Change<'_>, subject: Uuid, data: &Value) -> sqlx::Result<()> {
+    sqlx::query("insert into outbox (id, tenant_id, type, subject, data, audience) values ($1, $2, $3, $4, $5::jsonb, 'operator')")
+        .bind(Uuid::now_v7())
+        .bind(tenant.map(TenantId::as_str))
+        .bind(type_of(change.action()))
+        .bind(subject.to_string())
+        .bind(data.to_string())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Adds what a person did to the trails of all tenants that they belong to; to that of none where there is none.
+pub(super) async fn note_in_all(tx: &mut PgConnection, user: Uuid, by: &By, change: &Change<'_>) -> sqlx::Result<()> {
+    let tenants: Vec<String> = sqlx::query_scalar("select tenant_id from memberships where user_id = $1 order by tenant_id").bind(user).fetch_all(&mut *tx).await?;
+    let tenants: Vec<TenantId> = tenants.iter().filter_map(|id| TenantId::parse(id).ok()).collect();
+    if tenants.is_empty() {
+        return note(tx, None, by, change).await;
+    }
+    for tenant in &tenants {
+        note(tx, Some(tenant), by, change).await?;
+    }
+    Ok(())
+}
+
 /// Adds a line to the audit trail; `tenant` is `None` where it concerns several.
 pub(super) async fn note(tx: &mut PgConnection, tenant: Option<&TenantId>, by: &By, change: &Change<'_>) -> sqlx::Result<()> {
     let (data, subject) = (change.data(), change.subject().map(|id| id.to_string()));
-    sqlx::query("insert into audit_trail (id, tenant_id, actor, key_id, action, subject, address, request_id, data) values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb)")
+    let statement = "insert into audit_trail (id, tenant_id, actor, key_id, user_id, action, subject, address, request_id, data) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)";
+    sqlx::query(statement)
         .bind(Uuid::now_v7())
         .bind(tenant.map(TenantId::as_str))
         .bind(by.actor.kind())
         .bind(by.actor.key())
+        .bind(by.actor.user())
         .bind(change.action())
         .bind(&subject)
         .bind(&by.address)

@@ -9,7 +9,7 @@ use crate::error::{Engine, Result};
 use crate::events::Event;
 use crate::postgres::failed;
 
-/// How long an event is kept that all were told.
+/// How long an event is kept that all were told. One that holds a secret is not.
 const KEPT_DAYS: i32 = 7;
 
 /// Who is told.
@@ -74,7 +74,8 @@ impl Registry {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn forget_told(&self, with_bus: bool) -> Result<u64> {
-        let statement = "delete from outbox where streamed_at < now() - make_interval(days => $1) and (bused_at is not null or not $2)";
+        let statement = "delete from outbox where streamed_at < now() - make_interval(days => case audience when 'operator' then 0 else $1 end) \
+             and (bused_at is not null or not $2)";
         let done = sqlx::query(statement).bind(KEPT_DAYS).bind(with_bus).execute(&self.pool).await;
         Ok(done.map_err(failed(Engine::Control, "tidying up the outbox"))?.rows_affected())
     }

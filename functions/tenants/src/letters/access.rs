@@ -59,7 +59,8 @@ where
             return Ok(Self::of(Reach::All, Actor::Operator));
         }
         let caller = Caller::<P>::from_request_parts(parts, state).await?;
-        Ok(Self::of(Reach::Tenant(caller.tenant), Actor::Key(caller.grant.key_id)))
+        let actor = caller.actor();
+        Ok(Self::of(Reach::Tenant(caller.tenant), actor))
     }
 }
 
