@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::auth::Authenticator;
-use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError};
+use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SettingError, WebhookSettings};
 
 /// Settings of the server.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// Who is told what becomes of tenants.
     pub events: EventSettings,
+    /// How webhooks are delivered.
+    pub webhooks: WebhookSettings,
     /// How much of one tenant is searched for at once.
     pub limits: search::config::Limits,
     /// The operator's token.
@@ -45,6 +47,7 @@ impl Settings {
             index: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
             events: EventSettings::from_env(env)?,
+            webhooks: WebhookSettings::from_env(env)?,
             limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
             grace: tenants::config::grace_from_env(env)?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use maintenance::Sender;
 use processor::{Breaker, Parked};
 use shared::archive::Archive;
 use shared::auth::Authenticator;
@@ -14,6 +15,7 @@ use shared::keys::KeyRing;
 use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
+use shared::settings::WebhookKeeping;
 use shared::tenants::Registry;
 use uuid::Uuid;
 
@@ -52,8 +54,11 @@ pub struct Doors {
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
     pub bus: Option<EventBus>,
+    /// How webhooks are told.
+    pub webhooks: Sender,
     linger: Duration,
     grace: Duration,
+    webhook_keeping: WebhookKeeping,
 }
 
 impl Doors {
@@ -83,6 +88,8 @@ impl Doors {
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
             grace: settings.grace,
+            webhooks: Sender::open(&settings.webhooks)?,
+            webhook_keeping: settings.webhooks.keeping.clone(),
         })
     }
 
@@ -126,7 +133,14 @@ impl Doors {
     /// What tenants needs.
     #[must_use]
     pub fn tenants(&self) -> tenants::App {
-        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone(), grace: self.grace }
+        tenants::App {
+            registry: self.registry.clone(),
+            rows: self.rows.clone(),
+            ring: self.ring.clone(),
+            auth: self.auth.clone(),
+            grace: self.grace,
+            webhooks: self.webhook_keeping.clone(),
+        }
     }
 
     /// What maintenance needs.
@@ -141,6 +155,7 @@ impl Doors {
             ring: self.ring.clone(),
             stream: self.stream.clone(),
             bus: self.bus.clone(),
+            webhooks: self.webhooks.clone(),
         }
     }
 }

@@ -58,6 +58,7 @@ impl Hub {
             tokio::spawn(schedule::add_up_hours(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::tell_stream(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::tell_bus(doors.maintenance(), work_told.clone())),
+            tokio::spawn(schedule::tell_webhooks(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_metrics(work_told.clone())),
             tokio::spawn(schedule::upkeep(doors.maintenance(), work_told)),
         ];

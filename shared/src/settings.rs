@@ -7,11 +7,13 @@ mod authorities;
 mod events;
 mod queue;
 mod variables;
+mod webhooks;
 
 pub use authorities::Authorities;
 pub use events::EventSettings;
 pub use queue::{Durability, QueueSettings};
 pub use variables::{VARIABLES, Variable};
+pub use webhooks::{Retries, WebhookKeeping, WebhookSettings};
 
 use std::collections::HashMap;
 use std::fmt;

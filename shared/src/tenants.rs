@@ -2,15 +2,19 @@
 
 mod audit_trail;
 mod changes;
+mod deliveries;
 mod keys;
 mod outbox;
 mod saved_searches;
+mod webhooks;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
-pub use changes::{Actor, By, Change};
+pub use changes::{Actor, By, Change, event_types};
+pub use deliveries::{Attempt, Claim, Delivery, DeliveryState, Due, Patience, Settled};
 pub use keys::{ApiKeyRow, NewKey};
 pub use outbox::{Telling, Told};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
+pub use webhooks::{DisabledReason, MOST_WEBHOOKS, NewWebhook, Webhook, WebhookChange};
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 24] = [
+    const ROUTES: [(&str, &[&str]); 31] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
@@ -121,6 +121,13 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/keys", &["get", "post"]),
         ("/v1/tenants/{id}/keys/{key_id}", &["delete"]),
         ("/v1/tenants/{id}/restore", &["post"]),
+        ("/v1/tenants/{id}/webhooks", &["get", "post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}", &["delete", "get", "patch"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/deliveries", &["get"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redrive", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/redrive", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/rotate", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/test", &["post"]),
         ("/v1/watermark", &["get"]),
     ];
     story(async |world| {

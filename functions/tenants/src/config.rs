@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::auth::Authenticator;
-use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SettingError};
+use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SettingError, WebhookKeeping};
 
 /// Settings of tenants: both databases, the key ring, and the operator's token.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub operator: Option<Secret>,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
+    /// Where webhooks may lead, and how their secrets lie in the database.
+    pub webhooks: WebhookKeeping,
 }
 
 /// How long a tenant that is deleted can be restored, as it is set.
@@ -38,6 +40,7 @@ impl Settings {
             logs: PostgresSettings::logs_from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
             grace: grace_from_env(env)?,
+            webhooks: WebhookKeeping::from_env(env)?,
         })
     }
 }

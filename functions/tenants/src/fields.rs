@@ -60,6 +60,15 @@ impl Fields {
         read(&value).map_err(|wrong| self.fault(name, wrong.into())).ok()
     }
 
+    /// A field that may be there, and that `null` takes away: `Some(None)`.
+    pub(crate) fn nullable<T, E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, E>) -> Option<Option<T>> {
+        if self.left.get(name).is_some_and(Value::is_null) {
+            self.left.remove(name);
+            return Some(None);
+        }
+        self.optional(name, read).map(Some)
+    }
+
     /// A text that may be there, and that `null` empties.
     pub(crate) fn emptied<E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<String, E>) -> Option<String> {
         if self.left.get(name).is_some_and(Value::is_null) {

@@ -6,6 +6,8 @@
 //!
 //! Beside them the dead letters of the logs database: who may read, redrive and discard them is decided as for keys.
 //!
+//! And where a tenant wants to be told what becomes of it; maintenance sends.
+//!
 //! And the searches that a tenant's people keep, for whoever may read its logs.
 //!
 //! Each change is recorded with who asked for it: `GET /v1/audit`.
@@ -34,6 +36,8 @@ mod revoke_key;
 mod routes;
 mod saved_search_routes;
 mod saved_searches;
+mod webhook_routes;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -42,6 +46,7 @@ use shared::error::Result;
 use shared::keys::KeyRing;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
+use shared::settings::WebhookKeeping;
 use shared::tenants::Registry;
 
 pub use client_address::note_address;
@@ -63,6 +68,8 @@ pub struct App {
     pub auth: Authenticator,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
+    /// Where webhooks may lead, and how their secrets lie in the database.
+    pub webhooks: WebhookKeeping,
 }
 
 impl App {
@@ -74,7 +81,7 @@ impl App {
         let ring = KeyRing::new(RedisLink::open(&settings.redis, REDIS_TIMEOUT)?);
         let registry = Registry::open(&settings.control)?;
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
-        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, grace: settings.grace })
+        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, grace: settings.grace, webhooks: settings.webhooks.clone() })
     }
 }
 

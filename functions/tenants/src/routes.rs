@@ -21,7 +21,7 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, audit_routes, delete_tenant, letter_routes, restore_tenant, revoke_key, saved_search_routes};
+use crate::{App, audit_routes, delete_tenant, letter_routes, restore_tenant, revoke_key, saved_search_routes, webhook_routes};
 
 /// Create a tenant
 ///
@@ -199,6 +199,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(audit_routes::routes())
         .merge(letter_routes::routes())
         .merge(saved_search_routes::routes())
+        .merge(webhook_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

@@ -136,11 +136,92 @@ pub enum Change<'a> {
         /// The letter.
         id: Uuid,
     },
+    /// A webhook was made.
+    WebhookCreated {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads: the host alone, for a path may be a secret.
+        host: &'a str,
+        /// What it wants to know; `None` for all.
+        event_types: Option<&'a [String]>,
+    },
+    /// A webhook leads elsewhere, wants to know other things, or is described otherwise.
+    WebhookChanged {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads now: the host alone.
+        host: &'a str,
+        /// The fields that were changed.
+        fields: &'a [&'static str],
+    },
+    /// A webhook is told nothing any more.
+    WebhookDisabled {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads: the host alone.
+        host: &'a str,
+        /// Why.
+        reason: super::DisabledReason,
+    },
+    /// A webhook is told again what comes about.
+    WebhookEnabled {
+        /// Its id.
+        id: Uuid,
+    },
+    /// A webhook was deleted.
+    WebhookDeleted {
+        /// Its id.
+        id: Uuid,
+    },
+    /// A webhook has another secret.
+    WebhookRotated {
+        /// Its id.
+        id: Uuid,
+        /// Until then the old one signs, too.
+        old_until: OffsetDateTime,
+    },
+    /// An event was sent to a webhook for a test.
+    WebhookTested {
+        /// Its id.
+        id: Uuid,
+    },
+    /// Another try was asked for deliveries of a webhook.
+    DeliveriesRedriven {
+        /// The webhook's id.
+        id: Uuid,
+        /// The delivery; `None` for all that are dead.
+        delivery: Option<Uuid>,
+    },
 }
 
 /// Events are of these types, in reverse-DNS form as CloudEvents 1.0 advises, with a version at the end.
 const TYPE_PREFIX: &str = "io.loggerhub.";
 const TYPE_VERSION: &str = ".v1";
+
+/// Changes that others are told. What is not here concerns the tenant's own people alone.
+const TOLD: &[&str] = &[
+    "tenant.created",
+    "tenant.provisioned",
+    "tenant.renamed",
+    "tenant.suspended",
+    "tenant.resumed",
+    "tenant.deleting",
+    "tenant.restored",
+    "tenant.deleted",
+    "apikey.created",
+    "apikey.revoked",
+    "webhook.disabled",
+];
+
+fn type_of(action: &str) -> String {
+    format!("{TYPE_PREFIX}{action}{TYPE_VERSION}")
+}
+
+/// The types of all events that are told.
+#[must_use]
+pub fn event_types() -> Vec<String> {
+    TOLD.iter().map(|action| type_of(action)).collect()
+}
 
 impl Change<'_> {
     /// What the audit trail calls it.
@@ -162,26 +243,22 @@ impl Change<'_> {
             Self::SearchDeleted { .. } => "saved_search.deleted",
             Self::LettersRedriven { .. } => "dead_letter.redrive_requested",
             Self::LetterDiscarded { .. } => "dead_letter.discard_requested",
+            Self::WebhookCreated { .. } => "webhook.created",
+            Self::WebhookChanged { .. } => "webhook.changed",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
+            Self::WebhookEnabled { .. } => "webhook.enabled",
+            Self::WebhookDeleted { .. } => "webhook.deleted",
+            Self::WebhookRotated { .. } => "webhook.secret_rotated",
+            Self::WebhookTested { .. } => "webhook.tested",
+            Self::DeliveriesRedriven { .. } => "webhook.redrive_requested",
         }
     }
 
     /// The type of the event that tells others; `None` for what concerns the tenant's own people alone.
     #[must_use]
     pub fn event_type(&self) -> Option<String> {
-        let is_told = match self {
-            Self::TenantCreated { .. }
-            | Self::TenantProvisioned
-            | Self::TenantRenamed { .. }
-            | Self::TenantSuspended
-            | Self::TenantResumed
-            | Self::TenantDeleting { .. }
-            | Self::TenantRestored
-            | Self::TenantDeleted
-            | Self::KeyCreated { .. }
-            | Self::KeyRevoked { .. } => true,
-            Self::SearchSaved { .. } | Self::SearchChanged { .. } | Self::SearchDeleted { .. } | Self::LettersRedriven { .. } | Self::LetterDiscarded { .. } => false,
-        };
-        is_told.then(|| format!("{TYPE_PREFIX}{}{TYPE_VERSION}", self.action()))
+        let action = self.action();
+        TOLD.contains(&action).then(|| type_of(action))
     }
 
     fn subject(&self) -> Option<Uuid> {
@@ -191,7 +268,15 @@ impl Change<'_> {
             | Self::SearchSaved { id, .. }
             | Self::SearchChanged { id, .. }
             | Self::SearchDeleted { id }
-            | Self::LetterDiscarded { id } => Some(*id),
+            | Self::LetterDiscarded { id }
+            | Self::WebhookCreated { id, .. }
+            | Self::WebhookChanged { id, .. }
+            | Self::WebhookDisabled { id, .. }
+            | Self::WebhookEnabled { id }
+            | Self::WebhookDeleted { id }
+            | Self::WebhookRotated { id, .. }
+            | Self::WebhookTested { id }
+            | Self::DeliveriesRedriven { id, .. } => Some(*id),
             Self::LettersRedriven { id, .. } => *id,
             _ => None,
         }
@@ -208,7 +293,12 @@ impl Change<'_> {
             Self::LettersRedriven { filter, .. } => json!({ "filter": filter }),
             Self::TenantDeleting { delete_at } => json!({ "delete_at": timestamp::format(timestamp::from_datetime(*delete_at)) }),
             Self::TenantProvisioned | Self::TenantSuspended | Self::TenantResumed | Self::TenantRestored | Self::TenantDeleted => json!({}),
-            Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } => json!({}),
+            Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } | Self::WebhookEnabled { .. } | Self::WebhookDeleted { .. } | Self::WebhookTested { .. } => json!({}),
+            Self::WebhookCreated { host, event_types, .. } => json!({ "host": host, "event_types": event_types }),
+            Self::WebhookChanged { host, fields, .. } => json!({ "host": host, "fields": fields }),
+            Self::WebhookDisabled { id, host, reason } => json!({ "webhook_id": id, "host": host, "reason": reason }),
+            Self::WebhookRotated { old_until, .. } => json!({ "old_until": timestamp::format(timestamp::from_datetime(*old_until)) }),
+            Self::DeliveriesRedriven { delivery, .. } => json!({ "delivery_id": delivery }),
         }
     }
 }
@@ -268,5 +358,6 @@ mod tests {
         assert_eq!(Change::TenantCreated { name: "n" }.event_type().as_deref(), Some("io.loggerhub.tenant.created.v1"));
         assert_eq!(Change::KeyRevoked { id: Uuid::nil() }.event_type().as_deref(), Some("io.loggerhub.apikey.revoked.v1"));
         assert_eq!(Change::SearchDeleted { id: Uuid::nil() }.event_type(), None);
+        assert!(event_types().contains(&"io.loggerhub.tenant.deleted.v1".to_owned()));
     }
 }
