@@ -45,3 +45,4 @@ mod stopping;
 mod tailing;
 mod tenant_life;
 mod tenants_routes;
+mod webhooks;

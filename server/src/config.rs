@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use shared::auth::Authenticator;
-use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SessionSettings, SettingError};
+use shared::settings::{
+    ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, QueueSettings, RedisSettings, Secret, SessionSettings, SettingError, WebhookSettings,
+};
 
 use crate::proxies::Proxies;
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// Who is told what becomes of tenants.
     pub events: EventSettings,
+    /// How webhooks are delivered.
+    pub webhooks: WebhookSettings,
     /// How much of one tenant is searched for at once.
     pub limits: search::config::Limits,
     /// The operator's token.
@@ -54,6 +58,7 @@ impl Settings {
             index: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
             events: EventSettings::from_env(env)?,
+            webhooks: WebhookSettings::from_env(env)?,
             limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
             grace: tenants::config::grace_from_env(env)?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use maintenance::Sender;
 use processor::{Breaker, Parked};
 use shared::archive::Archive;
 use shared::auth::Authenticator;
@@ -15,6 +16,7 @@ use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
 use shared::sessions::Sessions;
+use shared::settings::WebhookKeeping;
 use shared::tenants::Registry;
 use tenants::People;
 use uuid::Uuid;
@@ -61,8 +63,11 @@ pub struct Doors {
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
     pub bus: Option<EventBus>,
+    /// How webhooks are told.
+    pub webhooks: Sender,
     linger: Duration,
     grace: Duration,
+    webhook_keeping: WebhookKeeping,
 }
 
 impl Doors {
@@ -96,6 +101,8 @@ impl Doors {
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
             grace: settings.grace,
+            webhooks: Sender::open(&settings.webhooks)?,
+            webhook_keeping: settings.webhooks.keeping.clone(),
         })
     }
 
@@ -139,7 +146,15 @@ impl Doors {
     /// What tenants needs.
     #[must_use]
     pub fn tenants(&self) -> tenants::App {
-        tenants::App { registry: self.registry.clone(), rows: self.rows.clone(), ring: self.ring.clone(), auth: self.auth.clone(), people: self.people.clone(), grace: self.grace }
+        tenants::App {
+            registry: self.registry.clone(),
+            rows: self.rows.clone(),
+            ring: self.ring.clone(),
+            auth: self.auth.clone(),
+            people: self.people.clone(),
+            grace: self.grace,
+            webhooks: self.webhook_keeping.clone(),
+        }
     }
 
     /// What maintenance needs.
@@ -154,6 +169,7 @@ impl Doors {
             ring: self.ring.clone(),
             stream: self.stream.clone(),
             bus: self.bus.clone(),
+            webhooks: self.webhooks.clone(),
         }
     }
 }

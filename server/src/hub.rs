@@ -60,6 +60,7 @@ impl Hub {
             tokio::spawn(schedule::tell_bus(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_refusals(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::count_refusals(doors.clone(), work_told.clone())),
+            tokio::spawn(schedule::tell_webhooks(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_metrics(work_told.clone())),
             tokio::spawn(schedule::upkeep(doors.maintenance(), work_told)),
         ];

@@ -45,6 +45,21 @@ pub(crate) async fn tell_bus(app: maintenance::App, told: watch::Receiver<bool>)
     again_and_again(told, TELL_EVERY, "the event bus has to wait", || Box::pin(maintenance::tell_bus(&app, WORK_BUDGET).map_ok(drop))).await;
 }
 
+/// Tells webhooks what becomes of their tenants, again and again, until told to stop; what is under way is finished, so that it is not sent again.
+pub(crate) async fn tell_webhooks(app: maintenance::App, mut told: watch::Receiver<bool>) {
+    let mut ticker = ticker(TELL_EVERY);
+    loop {
+        tokio::select! {
+            _ = told.wait_for(|told| *told) => return,
+            _ = ticker.tick() => {}
+        }
+        let stopping = told.clone();
+        if let Err(error) = maintenance::tell_webhooks(&app, move || !*stopping.borrow()).await {
+            tracing::error!(cause = chain(&error), "webhooks have to wait");
+        }
+    }
+}
+
 /// Keeps what was refused, again and again, until told to stop.
 pub(crate) async fn keep_refusals(app: maintenance::App, told: watch::Receiver<bool>) {
     again_and_again(told, WORK_EVERY, "counts of what was refused have to wait", || Box::pin(maintenance::keep_refusals(&app).map_ok(drop))).await;

@@ -11,12 +11,15 @@ use uuid::Uuid;
 
 use crate::aws::{self, Identity};
 use crate::error::{Engine, Error, Result};
+use crate::ids::TenantId;
 use crate::redis_link::{RedisLink, failed};
 use crate::settings::EventSettings;
 use crate::timestamp;
 
 /// The `source` of every event, and of the entries on the bus.
 pub const SOURCE: &str = "io.loggerhub";
+/// The type of the event that a webhook is tested with.
+pub const TEST_TYPE: &str = "io.loggerhub.webhook.test.v1";
 /// Most entries of one request to a bus (AWS: "PutEvents").
 pub const MOST_AT_ONCE: usize = 10;
 /// About how many events the stream holds: the oldest make room.
@@ -42,6 +45,20 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event that says nothing, for the test of a webhook. It has no place in the order.
+    #[must_use]
+    pub fn of_test(tenant: &TenantId, webhook: Uuid) -> Self {
+        Self {
+            position: 0,
+            id: Uuid::now_v7(),
+            tenant: Some(tenant.to_string()),
+            kind: TEST_TYPE.to_owned(),
+            subject: webhook.to_string(),
+            at: OffsetDateTime::now_utc(),
+            data: json!({ "webhook_id": webhook }),
+        }
+    }
+
     /// The event in the JSON format of CloudEvents 1.0, section 3. `tenantid` is an extension attribute.
     #[must_use]
     pub fn to_cloud_event(&self) -> Value {

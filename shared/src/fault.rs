@@ -32,6 +32,9 @@ pub const POINTS: &[&str] = &[
     "rebuild.after_pending",
     "events.after_append",
     "events.after_put",
+    "webhooks.after_fan_out",
+    "webhooks.before_send",
+    "webhooks.after_send",
 ];
 
 static ARMED: OnceLock<&'static str> = OnceLock::new();

@@ -20,6 +20,7 @@ pub mod events;
 pub mod fault;
 pub mod settings;
 pub mod telemetry;
+pub mod webhooks;
 
 pub mod auth;
 pub mod http;

@@ -8,12 +8,14 @@ mod events;
 mod queue;
 mod sessions;
 mod variables;
+mod webhooks;
 
 pub use authorities::Authorities;
 pub use events::EventSettings;
 pub use queue::{Durability, QueueSettings};
 pub use sessions::SessionSettings;
 pub use variables::{VARIABLES, Variable};
+pub use webhooks::{Retries, WebhookKeeping, WebhookSettings};
 
 use std::collections::HashMap;
 use std::fmt;

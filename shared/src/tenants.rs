@@ -2,6 +2,7 @@
 
 mod audit_trail;
 mod changes;
+mod deliveries;
 mod invitations;
 mod keys;
 mod limits;
@@ -10,9 +11,11 @@ mod outbox;
 mod password_resets;
 mod saved_searches;
 mod users;
+mod webhooks;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
-pub use changes::{Actor, By, Change};
+pub use changes::{Actor, By, Change, event_types};
+pub use deliveries::{Attempt, Claim, Delivery, DeliveryState, Due, Patience, Settled};
 pub use invitations::{Invitation, MOST_OPEN_INVITATIONS, NewAccount, NewInvitation, OpenInvitation};
 pub use keys::{ApiKeyRow, KeyChange, NewKey};
 pub use limits::QuotaMark;
@@ -20,6 +23,7 @@ pub use members::Member;
 pub use outbox::{Telling, Told};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
 pub use users::{Credentials, User, UserMembership};
+pub use webhooks::{DisabledReason, MOST_WEBHOOKS, NewWebhook, Webhook, WebhookChange};
 
 use std::time::Duration;
 

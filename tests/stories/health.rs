@@ -97,7 +97,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 42] = [
+    const ROUTES: [(&str, &[&str]); 49] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
@@ -136,6 +136,13 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/members", &["get"]),
         ("/v1/tenants/{id}/members/{user_id}", &["delete", "patch"]),
         ("/v1/tenants/{id}/restore", &["post"]),
+        ("/v1/tenants/{id}/webhooks", &["get", "post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}", &["delete", "get", "patch"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/deliveries", &["get"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redrive", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/redrive", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/rotate", &["post"]),
+        ("/v1/tenants/{id}/webhooks/{webhook_id}/test", &["post"]),
         ("/v1/usage/refused", &["get"]),
         ("/v1/users", &["get"]),
         ("/v1/users/{user_id}", &["patch"]),

@@ -1,6 +1,6 @@
 //! What maintenance is told at start.
 
-use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError};
+use shared::settings::{ArchiveSettings, Env, EventSettings, OpenSearchSettings, PostgresSettings, RedisSettings, SettingError, WebhookSettings};
 
 /// Settings of maintenance: every engine.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// Who is told what becomes of tenants.
     pub events: EventSettings,
+    /// How webhooks are delivered.
+    pub webhooks: WebhookSettings,
 }
 
 impl Settings {
@@ -30,6 +32,7 @@ impl Settings {
             opensearch: OpenSearchSettings::from_env(env)?,
             archive: ArchiveSettings::from_env(env)?,
             events: EventSettings::from_env(env)?,
+            webhooks: WebhookSettings::from_env(env)?,
         })
     }
 }

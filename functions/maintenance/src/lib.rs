@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`measure`].
+//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -23,9 +23,10 @@ mod rebuild;
 mod redrive;
 mod republish_keys;
 mod tell_events;
+mod tell_webhooks;
 mod watch_quotas;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use shared::archive::Archive;
@@ -51,6 +52,7 @@ pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 pub use tell_events::{forget_told, tell_bus, tell_stream};
+pub use tell_webhooks::{Sender, Told as ToldWebhooks, tell_webhooks};
 pub use watch_quotas::watch_quotas;
 
 /// How long Redis may take: nobody waits.
@@ -80,6 +82,8 @@ pub struct App {
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
     pub bus: Option<EventBus>,
+    /// How webhooks are told.
+    pub webhooks: Sender,
 }
 
 impl App {
@@ -98,6 +102,7 @@ impl App {
             queue: Queue::without_pushes(redis.clone()),
             stream: EventStream::new(redis.clone()),
             bus: EventBus::open(&settings.events, &identity)?,
+            webhooks: Sender::open(&settings.webhooks)?,
             ring: KeyRing::new(redis),
         })
     }
@@ -124,7 +129,9 @@ pub struct Report {
     pub streamed: Option<u64>,
     /// Events that the bus was told.
     pub bused: Option<u64>,
-    /// Events that were told long ago, and are forgotten.
+    /// What webhooks were told.
+    pub hooked: Option<ToldWebhooks>,
+    /// Events and deliveries that were told long ago, and are forgotten.
     pub forgotten_events: Option<u64>,
     /// Hours of which it was kept what was refused.
     pub refused_hours: Option<u64>,
@@ -150,6 +157,7 @@ impl Report {
                 hours: None,
                 streamed: None,
                 bused: None,
+                hooked: None,
                 forgotten_events: None,
                 refused_hours: None,
                 quota_marks: None,
@@ -161,19 +169,21 @@ impl Report {
 
 /// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
 pub async fn run_all(app: &App) -> Report {
-    let (report, indexed, redriven, hours, streamed, bused, refused_hours) = tokio::join!(
+    let until = Instant::now() + WORK_BUDGET;
+    let (report, indexed, redriven, hours, streamed, bused, hooked, refused_hours) = tokio::join!(
         upkeep(app),
         step("index_missed", Box::pin(index_missed(app, WORK_BUDGET))),
         step("redrive", Box::pin(redrive(app, WORK_BUDGET))),
         step("add_up_hours", Box::pin(add_up_hours(app, WORK_BUDGET))),
         step("tell_stream", Box::pin(tell_stream(app, WORK_BUDGET))),
         step("tell_bus", Box::pin(tell_bus(app, WORK_BUDGET))),
+        step("tell_webhooks", Box::pin(tell_webhooks(app, move || Instant::now() < until))),
         step("keep_refusals", Box::pin(keep_refusals(app))),
     );
-    Report { indexed, redriven, hours, streamed, bused, refused_hours, ..report }
+    Report { indexed, redriven, hours, streamed, bused, hooked, refused_hours, ..report }
 }
 
-/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`] and [`keep_refusals`], which a process that stays runs by themselves.
+/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`], [`tell_webhooks`] and [`keep_refusals`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
     let (keys, partitions, tenants, consumers, forgotten_events, quota_marks, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),

@@ -1,5 +1,5 @@
 //! Telling others what became of tenants: from the outbox to the stream in Redis and to the event bus, each for itself, so that one that is away
-//! does not keep the other waiting.
+//! does not keep the other waiting. `tell_webhooks` is the third.
 
 use std::time::{Duration, Instant};
 
@@ -53,10 +53,11 @@ pub async fn tell_bus(app: &App, budget: Duration) -> Result<u64> {
     Ok(told)
 }
 
-/// Forgets events that all were told long ago, and answers how many.
+/// Forgets events that all were told long ago, and deliveries of them to webhooks, and answers how many.
 ///
 /// # Errors
 /// Weather of Postgres.
 pub async fn forget_told(app: &App) -> Result<u64> {
-    app.registry.forget_told(app.bus.is_some()).await
+    let events = app.registry.forget_told(app.bus.is_some()).await?;
+    Ok(events + app.registry.forget_deliveries().await?)
 }

@@ -59,7 +59,7 @@ pub(crate) struct RotateRequest {
 pub(crate) fn read(mut fields: Fields, now: OffsetDateTime) -> Result<KeyChange> {
     let change = KeyChange {
         name: fields.optional("name", text(fields::name)),
-        expires_at: if fields.is_null("expires_at") { Some(None) } else { fields.optional("expires_at", text(|text| key_fields::future(text, now))).map(Some) },
+        expires_at: fields.nullable("expires_at", text(|text| key_fields::future(text, now))),
         limits: fields.optional("limits", key_fields::rate),
         services: fields.optional("services", key_fields::services),
         networks: fields.optional("networks", key_fields::networks),

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use shared::auth::Authenticator;
-use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SessionSettings, SettingError};
+use shared::settings::{Env, PostgresSettings, RedisSettings, Secret, SessionSettings, SettingError, WebhookKeeping};
 
 /// Settings of tenants: both databases, the key ring, and the operator's token.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// How long what was mailed to people opens something.
     pub people: PeopleSettings,
+    /// Where webhooks may lead, and how their secrets lie in the database.
+    pub webhooks: WebhookKeeping,
 }
 
 /// How long what was mailed to people opens something.
@@ -63,6 +65,7 @@ impl Settings {
             grace: grace_from_env(env)?,
             sessions: SessionSettings::from_env(env)?,
             people: PeopleSettings::from_env(env)?,
+            webhooks: WebhookKeeping::from_env(env)?,
         })
     }
 }

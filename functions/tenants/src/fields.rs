@@ -61,12 +61,20 @@ impl Fields {
     }
 
     /// Whether a field is there as `null`, which takes away what it names; it is taken out then.
-    pub(crate) fn is_null(&mut self, name: &str) -> bool {
+    fn is_null(&mut self, name: &str) -> bool {
         let is_null = self.left.get(name).is_some_and(Value::is_null);
         if is_null {
             self.left.remove(name);
         }
         is_null
+    }
+
+    /// A field that may be there, and that `null` takes away: `Some(None)`.
+    pub(crate) fn nullable<T, E: Into<Wrong>>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, E>) -> Option<Option<T>> {
+        if self.is_null(name) {
+            return Some(None);
+        }
+        self.optional(name, read).map(Some)
     }
 
     /// A text that may be there, and that `null` empties.

@@ -6,6 +6,8 @@
 //!
 //! Beside them the dead letters of the logs database: who may read, redrive and discard them is decided as for keys.
 //!
+//! And where a tenant wants to be told what becomes of it; maintenance sends.
+//!
 //! And the searches that a tenant's people keep, for whoever may read its logs.
 //!
 //! And people: they are invited, log in, and may in a tenant what their role there says. A session is in Redis, what its person may do in
@@ -53,6 +55,8 @@ mod routes;
 mod saved_search_routes;
 mod saved_searches;
 mod user_routes;
+mod webhook_routes;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -62,6 +66,7 @@ use shared::keys::KeyRing;
 use shared::redis_link::RedisLink;
 use shared::rows::Rows;
 use shared::sessions::Sessions;
+use shared::settings::WebhookKeeping;
 use shared::tenants::Registry;
 
 pub use client_address::note_address;
@@ -86,6 +91,8 @@ pub struct App {
     pub people: People,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
+    /// Where webhooks may lead, and how their secrets lie in the database.
+    pub webhooks: WebhookKeeping,
 }
 
 impl App {
@@ -101,7 +108,7 @@ impl App {
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
         let auth = auth.with_sessions(sessions.clone(), registry.clone(), settings.sessions.clone());
         let people = People::new(redis, sessions, settings.people);
-        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, people, grace: settings.grace })
+        Ok(Self { registry, rows: Rows::open(&settings.logs)?, ring, auth, people, grace: settings.grace, webhooks: settings.webhooks.clone() })
     }
 }
 

@@ -22,7 +22,9 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList, ListedKey};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, audit_routes, delete_tenant, letter_routes, limit_routes, member_routes, people_routes, restore_tenant, revoke_key, saved_search_routes, user_routes};
+use crate::{
+    App, audit_routes, delete_tenant, letter_routes, limit_routes, member_routes, people_routes, restore_tenant, revoke_key, saved_search_routes, user_routes, webhook_routes,
+};
 
 /// Create a tenant
 ///
@@ -257,6 +259,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(people_routes::routes())
         .merge(member_routes::routes())
         .merge(user_routes::routes())
+        .merge(webhook_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

@@ -24,7 +24,9 @@ impl Authorities {
         Ok(Some(Self(pem.into())))
     }
 
-    pub(crate) fn pem(&self) -> &[u8] {
+    /// The certificates.
+    #[must_use]
+    pub fn pem(&self) -> &[u8] {
         &self.0
     }
 }

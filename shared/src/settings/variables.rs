@@ -136,6 +136,26 @@ pub const VARIABLES: &[Variable] = &[
     ),
     required("LOGGERHUB_EVENTS_ENDPOINT", "maintenance, server", "", "Endpoint of EventBridge where it is not AWS, such as LocalStack."),
     with_default(
+        "LOGGERHUB_WEBHOOKS_RETRY_SECONDS",
+        "5,300,1800,7200,18000,36000,50400,72000,86400",
+        "maintenance, server",
+        "How long to wait after each attempt to tell a webhook that failed, in seconds, with commas between them; after the last the delivery is dead.",
+    ),
+    with_default("LOGGERHUB_WEBHOOKS_TIMEOUT_MS", "15000", "maintenance, server", "How long a webhook's receiver may take."),
+    with_default("LOGGERHUB_WEBHOOKS_DISABLE_AFTER_SECONDS", "432000", "maintenance, server", "A webhook to which nothing could be delivered for so long is disabled."),
+    required(
+        "LOGGERHUB_WEBHOOKS_KEY",
+        "tenants, maintenance, server",
+        "",
+        "Seals the secrets of webhooks in the database: 32 bytes in base64 (`openssl rand -base64 32`). To replace it put the new one before it, with a comma. Without it they lie there as they are.",
+    ),
+    with_default(
+        "LOGGERHUB_WEBHOOKS_ALLOW_PRIVATE",
+        "false",
+        "tenants, maintenance, server",
+        "`true` lets webhooks lead to the inside of the network, and without TLS. For tests and laptops only: whoever may make a webhook reaches all that the hub reaches.",
+    ),
+    with_default(
         "LOGGERHUB_QUERIES_PER_TENANT",
         "32",
         "search, server",

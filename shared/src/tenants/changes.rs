@@ -258,14 +258,96 @@ pub enum Change<'a> {
         /// Who.
         user: Uuid,
     },
+    /// A webhook was made.
+    WebhookCreated {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads: the host alone, for a path may be a secret.
+        host: &'a str,
+        /// What it wants to know; `None` for all.
+        event_types: Option<&'a [String]>,
+    },
+    /// A webhook leads elsewhere, wants to know other things, or is described otherwise.
+    WebhookChanged {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads now: the host alone.
+        host: &'a str,
+        /// The fields that were changed.
+        fields: &'a [&'static str],
+    },
+    /// A webhook is told nothing any more.
+    WebhookDisabled {
+        /// Its id.
+        id: Uuid,
+        /// Where it leads: the host alone.
+        host: &'a str,
+        /// Why.
+        reason: super::DisabledReason,
+    },
+    /// A webhook is told again what comes about.
+    WebhookEnabled {
+        /// Its id.
+        id: Uuid,
+    },
+    /// A webhook was deleted.
+    WebhookDeleted {
+        /// Its id.
+        id: Uuid,
+    },
+    /// A webhook has another secret.
+    WebhookRotated {
+        /// Its id.
+        id: Uuid,
+        /// Until then the old one signs, too.
+        old_until: OffsetDateTime,
+    },
+    /// An event was sent to a webhook for a test.
+    WebhookTested {
+        /// Its id.
+        id: Uuid,
+    },
+    /// Another try was asked for deliveries of a webhook.
+    DeliveriesRedriven {
+        /// The webhook's id.
+        id: Uuid,
+        /// The delivery; `None` for all that are dead.
+        delivery: Option<Uuid>,
+    },
 }
 
 /// Events are of these types, in reverse-DNS form as CloudEvents 1.0 advises, with a version at the end.
 const TYPE_PREFIX: &str = "io.loggerhub.";
 const TYPE_VERSION: &str = ".v1";
 
+/// Changes that others are told. What is not here concerns the tenant's own people alone; what is told of people holds a secret, and goes another
+/// way: [`tell_operator`].
+const TOLD: &[&str] = &[
+    "tenant.created",
+    "tenant.provisioned",
+    "tenant.renamed",
+    "tenant.suspended",
+    "tenant.resumed",
+    "tenant.deleting",
+    "tenant.restored",
+    "tenant.deleted",
+    "tenant.limits_set",
+    "apikey.created",
+    "apikey.changed",
+    "apikey.rotated",
+    "apikey.revoked",
+    "quota.reached",
+    "webhook.disabled",
+];
+
 fn type_of(action: &str) -> String {
     format!("{TYPE_PREFIX}{action}{TYPE_VERSION}")
+}
+
+/// The types of all events that are told.
+#[must_use]
+pub fn event_types() -> Vec<String> {
+    TOLD.iter().map(|action| type_of(action)).collect()
 }
 
 impl Change<'_> {
@@ -307,46 +389,22 @@ impl Change<'_> {
             Self::PasswordReset { .. } => "user.password_reset",
             Self::UserDisabled { .. } => "user.disabled",
             Self::UserEnabled { .. } => "user.enabled",
+            Self::WebhookCreated { .. } => "webhook.created",
+            Self::WebhookChanged { .. } => "webhook.changed",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
+            Self::WebhookEnabled { .. } => "webhook.enabled",
+            Self::WebhookDeleted { .. } => "webhook.deleted",
+            Self::WebhookRotated { .. } => "webhook.secret_rotated",
+            Self::WebhookTested { .. } => "webhook.tested",
+            Self::DeliveriesRedriven { .. } => "webhook.redrive_requested",
         }
     }
 
     /// The type of the event that tells others; `None` for what concerns the tenant's own people alone.
     #[must_use]
     pub fn event_type(&self) -> Option<String> {
-        let is_told = match self {
-            Self::TenantCreated { .. }
-            | Self::TenantProvisioned
-            | Self::TenantRenamed { .. }
-            | Self::TenantSuspended
-            | Self::TenantResumed
-            | Self::TenantDeleting { .. }
-            | Self::TenantRestored
-            | Self::TenantDeleted
-            | Self::KeyCreated { .. }
-            | Self::KeyChanged { .. }
-            | Self::KeyRotated { .. }
-            | Self::KeyRevoked { .. }
-            | Self::LimitsSet { .. }
-            | Self::QuotaReached(_) => true,
-            Self::SearchSaved { .. } | Self::SearchChanged { .. } | Self::SearchDeleted { .. } | Self::LettersRedriven { .. } | Self::LetterDiscarded { .. } => false,
-            // What is told of people holds a secret, and goes another way: [`tell_operator`].
-            Self::InvitationCreated { .. }
-            | Self::InvitationRevoked { .. }
-            | Self::MemberAdded { .. }
-            | Self::MemberRoleChanged { .. }
-            | Self::MemberRemoved { .. }
-            | Self::LoggedIn { .. }
-            | Self::LoginFailed { .. }
-            | Self::LoggedOut { .. }
-            | Self::SessionsEnded { .. }
-            | Self::UserRenamed { .. }
-            | Self::PasswordChanged { .. }
-            | Self::PasswordResetRequested { .. }
-            | Self::PasswordReset { .. }
-            | Self::UserDisabled { .. }
-            | Self::UserEnabled { .. } => false,
-        };
-        is_told.then(|| type_of(self.action()))
+        let action = self.action();
+        TOLD.contains(&action).then(|| type_of(action))
     }
 
     fn subject(&self) -> Option<Uuid> {
@@ -359,7 +417,15 @@ impl Change<'_> {
             | Self::SearchDeleted { id }
             | Self::LetterDiscarded { id }
             | Self::InvitationCreated { id, .. }
-            | Self::InvitationRevoked { id } => Some(*id),
+            | Self::InvitationRevoked { id }
+            | Self::WebhookCreated { id, .. }
+            | Self::WebhookChanged { id, .. }
+            | Self::WebhookDisabled { id, .. }
+            | Self::WebhookEnabled { id }
+            | Self::WebhookDeleted { id }
+            | Self::WebhookRotated { id, .. }
+            | Self::WebhookTested { id }
+            | Self::DeliveriesRedriven { id, .. } => Some(*id),
             Self::MemberAdded { user, .. }
             | Self::MemberRoleChanged { user, .. }
             | Self::MemberRemoved { user }
@@ -404,6 +470,12 @@ impl Change<'_> {
             Self::SearchDeleted { .. } | Self::LetterDiscarded { .. } | Self::InvitationRevoked { .. } | Self::MemberRemoved { .. } => json!({}),
             Self::LoggedIn { .. } | Self::LoggedOut { .. } | Self::SessionsEnded { .. } | Self::PasswordChanged { .. } | Self::PasswordReset { .. } => json!({}),
             Self::UserDisabled { .. } | Self::UserEnabled { .. } => json!({}),
+            Self::WebhookEnabled { .. } | Self::WebhookDeleted { .. } | Self::WebhookTested { .. } => json!({}),
+            Self::WebhookCreated { host, event_types, .. } => json!({ "host": host, "event_types": event_types }),
+            Self::WebhookChanged { host, fields, .. } => json!({ "host": host, "fields": fields }),
+            Self::WebhookDisabled { id, host, reason } => json!({ "webhook_id": id, "host": host, "reason": reason }),
+            Self::WebhookRotated { old_until, .. } => json!({ "old_until": told(*old_until) }),
+            Self::DeliveriesRedriven { delivery, .. } => json!({ "delivery_id": delivery }),
         }
     }
 }
@@ -497,5 +569,6 @@ mod tests {
         assert_eq!(Change::TenantCreated { name: "n" }.event_type().as_deref(), Some("io.loggerhub.tenant.created.v1"));
         assert_eq!(Change::KeyRevoked { id: Uuid::nil() }.event_type().as_deref(), Some("io.loggerhub.apikey.revoked.v1"));
         assert_eq!(Change::SearchDeleted { id: Uuid::nil() }.event_type(), None);
+        assert!(event_types().contains(&"io.loggerhub.tenant.deleted.v1".to_owned()));
     }
 }

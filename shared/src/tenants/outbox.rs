@@ -1,4 +1,5 @@
-//! The outbox: events that were recorded with what they tell of, until whoever is to be told had them.
+//! The outbox: events that were recorded with what they tell of, until whoever is to be told had them. Webhooks are the third of those, beside
+//! the two here: `deliveries` hands out to them.
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
@@ -75,7 +76,7 @@ impl Registry {
     /// [`crate::error::Error::Unavailable`].
     pub async fn forget_told(&self, with_bus: bool) -> Result<u64> {
         let statement = "delete from outbox where streamed_at < now() - make_interval(days => case audience when 'operator' then 0 else $1 end) \
-             and (bused_at is not null or not $2)";
+             and (hooked_at is not null or audience = 'operator') and (bused_at is not null or not $2)";
         let done = sqlx::query(statement).bind(KEPT_DAYS).bind(with_bus).execute(&self.pool).await;
         Ok(done.map_err(failed(Engine::Control, "tidying up the outbox"))?.rows_affected())
     }
@@ -98,7 +99,7 @@ async fn mark(tx: &mut PgConnection, told: Told, positions: &[i64]) -> sqlx::Res
     sqlx::query(AssertSqlSafe(statement)).bind(positions).execute(tx).await.map(drop)
 }
 
-fn event_of(row: &PgRow) -> sqlx::Result<Event> {
+pub(super) fn event_of(row: &PgRow) -> sqlx::Result<Event> {
     Ok(Event {
         position: row.try_get("position")?,
         id: row.try_get("id")?,
