@@ -30,6 +30,8 @@ pub struct Settings {
     pub operator: Option<Secret>,
     /// How long a tenant that is deleted can be restored.
     pub grace: Duration,
+    /// When months are closed.
+    pub billing: maintenance::config::BillingSettings,
 }
 
 impl Settings {
@@ -48,6 +50,7 @@ impl Settings {
             limits: search::config::Limits::from_env(env)?,
             operator: Authenticator::operator_from_env(env)?,
             grace: tenants::config::grace_from_env(env)?,
+            billing: maintenance::config::BillingSettings::from_env(env)?,
         })
     }
 }

@@ -48,12 +48,15 @@ pub struct Doors {
     pub auth: Authenticator,
     /// Counts what readers ask at once.
     pub concurrency: search::Concurrency,
+    /// Counts what readers ask, for bills.
+    pub searches: search::Searches,
     /// Where events are told.
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
     pub bus: Option<EventBus>,
     linger: Duration,
     grace: Duration,
+    billing: maintenance::config::BillingSettings,
 }
 
 impl Doors {
@@ -66,6 +69,7 @@ impl Doors {
         let patient = RedisLink::open(&settings.redis, PATIENT)?;
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
+        let rows = Rows::open(&settings.logs)?;
         let identity = Identity::of_machine(&settings.archive).await?;
         Ok(Self {
             queue: Queue::new(redis, &settings.queue),
@@ -75,7 +79,8 @@ impl Doors {
             auth: Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone()),
             ring,
             registry,
-            rows: Rows::open(&settings.logs)?,
+            searches: search::Searches::new(rows.clone()),
+            rows,
             drain_rows: Rows::open(&settings.logs)?,
             index: Index::open(&settings.index, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
@@ -83,6 +88,7 @@ impl Doors {
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
             grace: settings.grace,
+            billing: settings.billing,
         })
     }
 
@@ -119,6 +125,7 @@ impl Doors {
             queue: self.queue.clone(),
             auth: self.auth.clone(),
             concurrency: self.concurrency.clone(),
+            searches: self.searches.clone(),
             host: search::Host::Streams,
         }
     }
@@ -141,6 +148,7 @@ impl Doors {
             ring: self.ring.clone(),
             stream: self.stream.clone(),
             bus: self.bus.clone(),
+            billing: self.billing,
         }
     }
 }

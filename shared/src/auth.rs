@@ -148,6 +148,7 @@ permission!(/** Sends logs. */ Write, [Scope::LogsWrite], writes: true);
 permission!(/** Reads logs. */ Read, [Scope::LogsRead], writes: false);
 permission!(/** Reads what became of a batch: whoever may send or read logs. */ ReadReceipt, [Scope::LogsWrite, Scope::LogsRead], writes: false);
 permission!(/** Decides what becomes of what a tenant has. */ Administer, [Scope::TenantAdmin], writes: false);
+permission!(/** Reads usage and bills. */ ReadBills, [Scope::BillingRead], writes: false);
 permission!(/** Creates, lists and revokes keys. */ ManageKeys, [Scope::KeysManage], writes: false);
 
 /// A caller with a key that holds what `P` asks.

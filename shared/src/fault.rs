@@ -30,6 +30,9 @@ pub const POINTS: &[&str] = &[
     "redrive.after_rows",
     "rebuild.after_rows",
     "rebuild.after_pending",
+    "billing.after_draft",
+    "billing.after_take",
+    "billing.after_finalize",
     "events.after_append",
     "events.after_put",
 ];

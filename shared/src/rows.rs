@@ -17,6 +17,7 @@ mod redrive;
 mod refused;
 mod schema;
 mod store;
+mod usage;
 mod whole;
 
 pub use audit::{LetterMark, RowPlace};
@@ -29,6 +30,7 @@ pub use redrive::{LetterKind, Restored};
 pub use refused::RefusedRow;
 pub use schema::SchemaState;
 pub use store::{IndexState, NewRow, StoreBatch};
+pub use usage::{BatchUsed, BilledHour, Grouping, Interval, Searched, UsageQuery, Used};
 pub use whole::Skipped;
 
 use std::collections::HashSet;

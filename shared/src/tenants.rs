@@ -2,14 +2,20 @@
 
 mod audit_trail;
 mod changes;
+mod credits;
+mod invoices;
 mod keys;
 mod outbox;
+mod plans;
 mod saved_searches;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
 pub use changes::{Actor, By, Change};
+pub use credits::{Credit, NewCredit};
+pub use invoices::{Invoice, InvoiceStatus, ToClose};
 pub use keys::{ApiKeyRow, NewKey};
 pub use outbox::{Telling, Told};
+pub use plans::{NewPlan, Plan, PlanVersion, Priced, TenantPlan};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
 
 use std::time::Duration;

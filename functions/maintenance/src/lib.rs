@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`measure`].
+//! [`tell_stream`], [`tell_bus`], [`forget_told`], [`add_up_usage`], [`sample_storage`], [`close_months`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -11,6 +11,7 @@ pub mod audit;
 
 mod add_up_hours;
 mod alone;
+mod close_months;
 mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
@@ -22,6 +23,7 @@ mod rebuild;
 mod redrive;
 mod republish_keys;
 mod tell_events;
+mod usage;
 
 use std::time::Duration;
 
@@ -36,8 +38,10 @@ use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::{AddedUp, Rows};
 use shared::tenants::Registry;
+use time::OffsetDateTime;
 
 pub use add_up_hours::add_up_hours;
+pub use close_months::{Closed, close_months};
 pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
@@ -48,6 +52,7 @@ pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 pub use tell_events::{forget_told, tell_bus, tell_stream};
+pub use usage::{Sampled, add_up_usage, sample_storage};
 
 /// How long Redis may take: nobody waits.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,6 +81,8 @@ pub struct App {
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
     pub bus: Option<EventBus>,
+    /// When months are closed.
+    pub billing: config::BillingSettings,
 }
 
 impl App {
@@ -95,6 +102,7 @@ impl App {
             stream: EventStream::new(redis.clone()),
             bus: EventBus::open(&settings.events, &identity)?,
             ring: KeyRing::new(redis),
+            billing: settings.billing,
         })
     }
 }
@@ -122,6 +130,12 @@ pub struct Report {
     pub bused: Option<u64>,
     /// Events that were told long ago, and are forgotten.
     pub forgotten_events: Option<u64>,
+    /// Lines of usage that were added up.
+    pub usage: Option<u64>,
+    /// Tenants whose storage was sampled.
+    pub sampled: Option<Sampled>,
+    /// Months that were closed.
+    pub closed: Option<Closed>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -143,6 +157,9 @@ impl Report {
                 streamed: None,
                 bused: None,
                 forgotten_events: None,
+                usage: None,
+                sampled: None,
+                closed: None,
                 waiting: None
             }
         )
@@ -164,15 +181,19 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`] and [`tell_bus`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
+    let now = OffsetDateTime::now_utc();
+    let (keys, partitions, tenants, consumers, forgotten_events, usage, sampled, closed, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
         step("forget_told", Box::pin(forget_told(app))),
+        step("add_up_usage", Box::pin(add_up_usage(app))),
+        step("sample_storage", Box::pin(sample_storage(app, now))),
+        step("close_months", Box::pin(close_months(app, now))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, waiting, indexed: None, redriven: None, hours: None, streamed: None, bused: None };
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, usage, sampled, closed, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

@@ -8,6 +8,8 @@
 //!
 //! And the searches that a tenant's people keep, for whoever may read its logs.
 //!
+//! And what tenants use, what plans ask for it, and their invoices.
+//!
 //! Each change is recorded with who asked for it: `GET /v1/audit`.
 //!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
@@ -20,20 +22,27 @@ mod change_tenant;
 mod client_address;
 mod create_key;
 mod create_tenant;
+mod credits;
 mod delete_tenant;
 mod fields;
+mod invoice_routes;
+mod invoices;
 mod letter_routes;
 mod letters;
 mod list_audit;
 mod list_keys;
 mod list_tenants;
 mod paging;
+mod plan_routes;
+mod plans;
 mod publish;
 mod restore_tenant;
 mod revoke_key;
 mod routes;
 mod saved_search_routes;
 mod saved_searches;
+mod usage;
+mod usage_routes;
 
 use std::time::Duration;
 

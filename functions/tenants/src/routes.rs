@@ -21,7 +21,7 @@ use crate::create_tenant::{self, NewTenant};
 use crate::fields::Fields;
 use crate::list_keys::{self, KeyList};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
-use crate::{App, audit_routes, delete_tenant, letter_routes, restore_tenant, revoke_key, saved_search_routes};
+use crate::{App, audit_routes, delete_tenant, invoice_routes, letter_routes, plan_routes, restore_tenant, revoke_key, saved_search_routes, usage_routes};
 
 /// Create a tenant
 ///
@@ -197,8 +197,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(post_key, get_keys))
         .routes(routes!(delete_key))
         .merge(audit_routes::routes())
+        .merge(invoice_routes::routes())
         .merge(letter_routes::routes())
+        .merge(plan_routes::routes())
         .merge(saved_search_routes::routes())
+        .merge(usage_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

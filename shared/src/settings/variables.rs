@@ -55,6 +55,18 @@ pub const VARIABLES: &[Variable] = &[
         "tenants, server",
         "How long a tenant that was deleted can be restored, in seconds; then what it has is erased. 0 erases it at once.",
     ),
+    with_default(
+        "LOGGERHUB_CLOSE_MONTH_AFTER_HOURS",
+        "6",
+        "maintenance, server",
+        "How many hours after its end (UTC) a month is closed and has its invoices. What is stored later counts in the next.",
+    ),
+    with_default(
+        "LOGGERHUB_FINALIZE_INVOICES",
+        "true",
+        "maintenance, server",
+        "`true` finalizes invoices when their month is closed; `false` leaves drafts, which an operator looks at and finalizes.",
+    ),
     with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or targets with levels, such as `info,sqlx=warn`."),
     required("LOGGERHUB_ABORT_AT", "server", "", "For tests: the point at which the process ends as in a power cut (`shared/src/fault.rs` names them)."),
     required(
