@@ -2,7 +2,8 @@
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use sqlx::postgres::PgConnection;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::prelude::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,15 +18,13 @@ use crate::postgres::failed;
 use crate::rows::Reach;
 
 /// A credit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Credit {
     /// Its id.
     pub id: Uuid,
     /// Whose it is.
-    #[sqlx(rename = "tenant_id")]
     pub tenant: String,
     /// The currency of its amounts: invoices in another leave it alone.
-    #[sqlx(try_from = "String")]
     #[schema(value_type = String, example = "EUR")]
     pub currency: Currency,
     /// What was granted.
@@ -39,6 +38,23 @@ pub struct Credit {
     /// When it was granted.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+}
+
+impl FromRow<'_, PgRow> for Credit {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let currency = Currency::try_from(row.try_get::<String, _>("currency")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        // A zero comes back from the database without its digits after the point.
+        let amount = |column: &str| row.try_get::<Decimal, _>(column).map(|amount| currency.written(amount));
+        Ok(Self {
+            id: row.try_get("id")?,
+            tenant: row.try_get("tenant_id")?,
+            currency,
+            amount: amount("amount")?,
+            remaining: amount("remaining")?,
+            reason: row.try_get("reason")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
 }
 
 /// A credit to be granted.

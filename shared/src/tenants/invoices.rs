@@ -3,7 +3,8 @@
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use sqlx::postgres::PgConnection;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::prelude::FromRow;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -50,15 +51,13 @@ impl InvoiceStatus {
 }
 
 /// An invoice, without its lines. A draft's amounts are `None` here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Invoice {
     /// Its id, which its usage bears as a mark.
     pub id: Uuid,
     /// Whose it is.
-    #[sqlx(rename = "tenant_id")]
     pub tenant: String,
     /// The month that it is for, such as `2026-11`.
-    #[sqlx(try_from = "Date")]
     #[schema(value_type = String, example = "2026-11")]
     pub month: Month,
     /// How far it has come.
@@ -66,16 +65,13 @@ pub struct Invoice {
     /// Its number: 1, 2, 3 and so on over all tenants, none left out. `null` for a draft.
     pub number: Option<i64>,
     /// The plan that priced it.
-    #[sqlx(rename = "plan_id")]
     pub plan: String,
     /// The version of that plan.
     pub plan_version: i32,
     /// The currency of its amounts.
-    #[sqlx(try_from = "String")]
     #[schema(value_type = String, example = "EUR")]
     pub currency: Currency,
     /// Usage from this month on is taken: before it the tenant had no plan.
-    #[sqlx(try_from = "Date")]
     #[serde(skip)]
     pub usage_from: Month,
     /// What its lines add up to.
@@ -101,6 +97,34 @@ pub struct Invoice {
     pub voided_at: Option<OffsetDateTime>,
     /// What whoever took the payment calls it.
     pub payment: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for Invoice {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let currency = Currency::try_from(row.try_get::<String, _>("currency")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        let month = |column: &str| row.try_get::<Date, _>(column).map(Month::of_date);
+        // A zero comes back from the database without its digits after the point.
+        let amount = |column: &str| row.try_get::<Option<Decimal>, _>(column).map(|amount| amount.map(|amount| currency.written(amount)));
+        Ok(Self {
+            id: row.try_get("id")?,
+            tenant: row.try_get("tenant_id")?,
+            month: month("month")?,
+            status: row.try_get("status")?,
+            number: row.try_get("number")?,
+            plan: row.try_get("plan_id")?,
+            plan_version: row.try_get("plan_version")?,
+            currency,
+            usage_from: month("usage_from")?,
+            subtotal: amount("subtotal")?,
+            credit: amount("credit")?,
+            total: amount("total")?,
+            created_at: row.try_get("created_at")?,
+            finalized_at: row.try_get("finalized_at")?,
+            paid_at: row.try_get("paid_at")?,
+            voided_at: row.try_get("voided_at")?,
+            payment: row.try_get("payment")?,
+        })
+    }
 }
 
 impl Invoice {
@@ -135,10 +159,10 @@ struct LineRow {
     amount: Decimal,
 }
 
-impl From<LineRow> for Line {
-    fn from(row: LineRow) -> Self {
-        let meter = row.meter.as_deref().and_then(Meter::parse);
-        Self { line: row.line, meter, description: row.description, unit: row.unit, quantity: row.quantity, price: row.price, amount: row.amount }
+impl LineRow {
+    fn line(self, currency: Currency) -> Line {
+        let (meter, price, amount) = (self.meter.as_deref().and_then(Meter::parse), currency.written(self.price), currency.written(self.amount));
+        Line { line: self.line, meter, description: self.description, unit: self.unit, quantity: self.quantity.normalize(), price, amount }
     }
 }
 
@@ -215,13 +239,13 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn invoice_lines(&self, id: Uuid) -> Result<Vec<Line>> {
+    pub async fn invoice_lines(&self, invoice: &Invoice) -> Result<Vec<Line>> {
         let lines: Vec<LineRow> = sqlx::query_as("select line, meter, description, unit, quantity, price, amount from invoice_lines where invoice_id = $1 order by line")
-            .bind(id)
+            .bind(invoice.id)
             .fetch_all(&self.pool)
             .await
             .map_err(failed(Engine::Control, "reading the lines of an invoice"))?;
-        Ok(lines.into_iter().map(Line::from).collect())
+        Ok(lines.into_iter().map(|row| row.line(invoice.currency)).collect())
     }
 
     /// The terms that price an invoice.

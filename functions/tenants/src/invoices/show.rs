@@ -71,7 +71,7 @@ pub(crate) struct WholeInvoice {
 pub(crate) async fn whole(registry: &Registry, rows: &Rows, of: &Reach, id: Uuid) -> Result<WholeInvoice> {
     let mut invoice = registry.invoice(of, id).await?;
     if invoice.status != InvoiceStatus::Draft {
-        return Ok(WholeInvoice { lines: registry.invoice_lines(id).await?, invoice });
+        return Ok(WholeInvoice { lines: registry.invoice_lines(&invoice).await?, invoice });
     }
     let drawn = closing::drawn(registry, rows, &invoice).await?;
     (invoice.subtotal, invoice.credit, invoice.total) = (Some(drawn.subtotal), Some(drawn.credit), Some(drawn.total));
