@@ -2,6 +2,7 @@
 
 mod audit;
 mod batches;
+mod billing;
 mod by_lambda;
 mod changes;
 mod contract;

@@ -42,6 +42,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// How long what was mailed to people opens something.
     pub people: tenants::config::PeopleSettings,
+    /// When months are closed.
+    pub billing: maintenance::config::BillingSettings,
 }
 
 impl Settings {
@@ -64,6 +66,7 @@ impl Settings {
             grace: tenants::config::grace_from_env(env)?,
             sessions: SessionSettings::from_env(env)?,
             people: tenants::config::PeopleSettings::from_env(env)?,
+            billing: maintenance::config::BillingSettings::from_env(env)?,
         })
     }
 }

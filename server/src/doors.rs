@@ -59,6 +59,8 @@ pub struct Doors {
     pub people: People,
     /// Counts what readers ask at once.
     pub concurrency: search::Concurrency,
+    /// Counts what readers ask, for bills.
+    pub searches: search::Searches,
     /// Where events are told.
     pub stream: EventStream,
     /// Where they are told, too, if there is one.
@@ -68,6 +70,7 @@ pub struct Doors {
     linger: Duration,
     grace: Duration,
     webhook_keeping: WebhookKeeping,
+    billing: maintenance::config::BillingSettings,
 }
 
 impl Doors {
@@ -80,6 +83,7 @@ impl Doors {
         let patient = RedisLink::open(&settings.redis, PATIENT)?;
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
+        let rows = Rows::open(&settings.logs)?;
         let identity = Identity::of_machine(&settings.archive).await?;
         let sessions = Sessions::new(redis.clone(), &settings.sessions);
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
@@ -92,7 +96,8 @@ impl Doors {
             patient_queue: Queue::without_pushes(patient),
             ring,
             registry,
-            rows: Rows::open(&settings.logs)?,
+            searches: search::Searches::new(rows.clone()),
+            rows,
             drain_rows: Rows::open(&settings.logs)?,
             index: Index::open(&settings.index, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
@@ -103,6 +108,7 @@ impl Doors {
             grace: settings.grace,
             webhooks: Sender::open(&settings.webhooks)?,
             webhook_keeping: settings.webhooks.keeping.clone(),
+            billing: settings.billing,
         })
     }
 
@@ -139,6 +145,7 @@ impl Doors {
             queue: self.queue.clone(),
             auth: self.auth.clone(),
             concurrency: self.concurrency.clone(),
+            searches: self.searches.clone(),
             host: search::Host::Streams,
         }
     }
@@ -170,6 +177,7 @@ impl Doors {
             stream: self.stream.clone(),
             bus: self.bus.clone(),
             webhooks: self.webhooks.clone(),
+            billing: self.billing,
         }
     }
 }

@@ -89,6 +89,7 @@ impl Hub {
         if tokio::time::timeout(WORK_ENDS_WITHIN, futures::future::join_all(self.work)).await.is_err() {
             tracing::warn!("a drain or a step of maintenance did not end in time; another takes it up again");
         }
+        self.doors.searches.write().await;
         self.doors.rows.close().await;
         self.doors.drain_rows.close().await;
         self.doors.registry.close().await;

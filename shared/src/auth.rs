@@ -22,6 +22,7 @@ use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::error::{Engine, Error, Result};
 use crate::grant::{Grant, Scope};
@@ -223,6 +224,15 @@ impl<P: Permission> Caller<P> {
     async fn of_presented(auth: &Authenticator, key: &str) -> Result<Self> {
         let key = ApiKey::parse(key).map_err(|_| Error::Unauthenticated)?;
         Self::of_key(auth, key.hash()).await
+    }
+
+    /// The key, where one calls, and no person.
+    #[must_use]
+    pub fn key_id(&self) -> Option<Uuid> {
+        match &self.who {
+            Who::Key { grant, .. } => Some(grant.key_id),
+            Who::Person { .. } => None,
+        }
     }
 
     /// Who this is, as it is recorded.

@@ -3,6 +3,7 @@
 //! Words first (ids, the record, errors), then what every HTTP function wears, then a door to each engine. The doors
 //! do not know each other; a function joins them. See `docs/ARCHITECTURE.md` for the way of a log through them.
 
+pub mod billing;
 pub mod document;
 pub mod grant;
 pub mod ids;

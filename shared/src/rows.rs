@@ -18,6 +18,7 @@ mod refusals;
 mod refused;
 mod schema;
 mod store;
+mod usage;
 mod whole;
 
 pub use audit::{LetterMark, RowPlace};
@@ -31,6 +32,7 @@ pub use refusals::{RefusedHour, RefusedQuery};
 pub use refused::RefusedRow;
 pub use schema::SchemaState;
 pub use store::{IndexState, NewRow, StoreBatch};
+pub use usage::{BatchUsed, BilledHour, Grouping, Interval, Searched, UsageQuery, Used};
 pub use whole::Skipped;
 
 use std::collections::HashSet;

@@ -2,25 +2,31 @@
 
 mod audit_trail;
 mod changes;
+mod credits;
 mod deliveries;
 mod invitations;
+mod invoices;
 mod keys;
 mod limits;
 mod members;
 mod outbox;
 mod password_resets;
+mod plans;
 mod saved_searches;
 mod users;
 mod webhooks;
 
 pub use audit_trail::{AuditEntry, AuditQuery};
 pub use changes::{Actor, By, Change, event_types};
+pub use credits::{Credit, NewCredit};
 pub use deliveries::{Attempt, Claim, Delivery, DeliveryState, Due, Patience, Settled};
 pub use invitations::{Invitation, MOST_OPEN_INVITATIONS, NewAccount, NewInvitation, OpenInvitation};
+pub use invoices::{Invoice, InvoiceStatus, ToClose};
 pub use keys::{ApiKeyRow, KeyChange, NewKey};
 pub use limits::QuotaMark;
 pub use members::Member;
 pub use outbox::{Telling, Told};
+pub use plans::{NewPlan, Plan, PlanVersion, Priced, TenantPlan};
 pub use saved_searches::{MOST_OF_A_TENANT, SavedSearch, SearchFields};
 pub use users::{Credentials, User, UserMembership};
 pub use webhooks::{DisabledReason, MOST_WEBHOOKS, NewWebhook, Webhook, WebhookChange};

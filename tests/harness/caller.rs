@@ -51,6 +51,11 @@ impl Sending {
         self
     }
 
+    /// Bytes of the body, as they go over the wire.
+    pub(crate) fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }

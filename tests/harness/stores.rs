@@ -59,6 +59,14 @@ impl World {
         sqlx::query(AssertSqlSafe(statement.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
     }
 
+    /// Whether the control database refuses a statement, as a restriction of ours.
+    pub(crate) async fn is_refused(&self, statement: &str) -> bool {
+        const RESTRICT_VIOLATION: &str = "23001";
+        let mut connection = connect::postgres(&self.env, "LOGGERHUB_CONTROL_DATABASE_URL").await.expect("Postgres answers");
+        let done = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await;
+        done.is_err_and(|error| error.as_database_error().and_then(|said| said.code()).is_some_and(|code| code == RESTRICT_VIOLATION))
+    }
+
     /// A connection to the logs database.
     pub(crate) async fn rows_connection(&self) -> PgConnection {
         connect::postgres(&self.env, "LOGGERHUB_LOGS_DATABASE_URL").await.expect("Postgres answers")

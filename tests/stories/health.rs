@@ -97,10 +97,11 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 49] = [
+    const ROUTES: [(&str, &[&str]); 62] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
+        ("/v1/credits", &["get", "post"]),
         ("/v1/dead-letters", &["get"]),
         ("/v1/dead-letters/redrive", &["post"]),
         ("/v1/dead-letters/{id}", &["delete", "get"]),
@@ -110,6 +111,12 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/fields", &["get"]),
         ("/v1/histogram", &["get"]),
         ("/v1/invitations/accept", &["post"]),
+        ("/v1/invoices", &["get"]),
+        ("/v1/invoices/{id}", &["get"]),
+        ("/v1/invoices/{id}/finalize", &["post"]),
+        ("/v1/invoices/{id}/lines/{line}/hours", &["get"]),
+        ("/v1/invoices/{id}/pay", &["post"]),
+        ("/v1/invoices/{id}/void", &["post"]),
         ("/v1/login", &["post"]),
         ("/v1/logout", &["post"]),
         ("/v1/logs", &["get", "post"]),
@@ -121,6 +128,8 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/me/sessions/{session_id}", &["delete"]),
         ("/v1/password-resets", &["post"]),
         ("/v1/password-resets/redeem", &["post"]),
+        ("/v1/plans", &["get", "post"]),
+        ("/v1/plans/{id}", &["get", "patch"]),
         ("/v1/saved-searches", &["get", "post"]),
         ("/v1/saved-searches/{id}", &["delete", "get", "patch"]),
         ("/v1/search", &["get"]),
@@ -135,6 +144,7 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/limits", &["get", "put"]),
         ("/v1/tenants/{id}/members", &["get"]),
         ("/v1/tenants/{id}/members/{user_id}", &["delete", "patch"]),
+        ("/v1/tenants/{id}/plan", &["get", "put"]),
         ("/v1/tenants/{id}/restore", &["post"]),
         ("/v1/tenants/{id}/webhooks", &["get", "post"]),
         ("/v1/tenants/{id}/webhooks/{webhook_id}", &["delete", "get", "patch"]),
@@ -143,6 +153,9 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/webhooks/{webhook_id}/redrive", &["post"]),
         ("/v1/tenants/{id}/webhooks/{webhook_id}/rotate", &["post"]),
         ("/v1/tenants/{id}/webhooks/{webhook_id}/test", &["post"]),
+        ("/v1/usage", &["get"]),
+        ("/v1/usage/batches", &["get"]),
+        ("/v1/usage/forecast", &["get"]),
         ("/v1/usage/refused", &["get"]),
         ("/v1/users", &["get"]),
         ("/v1/users/{user_id}", &["patch"]),
@@ -161,7 +174,7 @@ fn the_description_lists_exactly_the_routes_that_answer() {
 
         for (path, methods) in ROUTES.into_iter().chain([("/v1/nowhere", [].as_slice())]) {
             for method in ["get", "post", "put", "patch", "delete"] {
-                let address = path.replace("{id}", "acme").replace("{key_id}", "k").replace("{batch_id}", "b");
+                let address = path.replace("{id}", "acme").replace("{key_id}", "k").replace("{batch_id}", "b").replace("{line}", "1");
                 let answer = anyone.call(Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"), &address, &[], Sending::default()).await;
                 let expected = match (methods.contains(&method), methods.is_empty()) {
                     (true, _) if OPEN.contains(&path) => 400,

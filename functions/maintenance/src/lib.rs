@@ -2,7 +2,8 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`measure`].
+//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
+//! [`close_months`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -11,6 +12,7 @@ pub mod audit;
 
 mod add_up_hours;
 mod alone;
+mod close_months;
 mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
@@ -24,6 +26,7 @@ mod redrive;
 mod republish_keys;
 mod tell_events;
 mod tell_webhooks;
+mod usage;
 mod watch_quotas;
 
 use std::time::{Duration, Instant};
@@ -39,8 +42,10 @@ use shared::queue::Queue;
 use shared::redis_link::RedisLink;
 use shared::rows::{AddedUp, Rows};
 use shared::tenants::Registry;
+use time::OffsetDateTime;
 
 pub use add_up_hours::add_up_hours;
+pub use close_months::{Closed, close_months};
 pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
 pub use index_missed::{Indexed, index_missed};
@@ -53,6 +58,7 @@ pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
 pub use tell_events::{forget_told, tell_bus, tell_stream};
 pub use tell_webhooks::{Sender, Told as ToldWebhooks, tell_webhooks};
+pub use usage::{Sampled, add_up_usage, sample_storage};
 pub use watch_quotas::watch_quotas;
 
 /// How long Redis may take: nobody waits.
@@ -84,6 +90,8 @@ pub struct App {
     pub bus: Option<EventBus>,
     /// How webhooks are told.
     pub webhooks: Sender,
+    /// When months are closed.
+    pub billing: config::BillingSettings,
 }
 
 impl App {
@@ -104,6 +112,7 @@ impl App {
             bus: EventBus::open(&settings.events, &identity)?,
             webhooks: Sender::open(&settings.webhooks)?,
             ring: KeyRing::new(redis),
+            billing: settings.billing,
         })
     }
 }
@@ -137,6 +146,12 @@ pub struct Report {
     pub refused_hours: Option<u64>,
     /// Marks of quotas that were told.
     pub quota_marks: Option<u64>,
+    /// Lines of usage that were added up.
+    pub usage: Option<u64>,
+    /// Tenants whose storage was sampled.
+    pub sampled: Option<Sampled>,
+    /// Months that were closed.
+    pub closed: Option<Closed>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -161,6 +176,9 @@ impl Report {
                 forgotten_events: None,
                 refused_hours: None,
                 quota_marks: None,
+                usage: None,
+                sampled: None,
+                closed: None,
                 waiting: None
             }
         )
@@ -185,16 +203,20 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`], [`tell_webhooks`] and [`keep_refusals`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let (keys, partitions, tenants, consumers, forgotten_events, quota_marks, waiting) = tokio::join!(
+    let now = OffsetDateTime::now_utc();
+    let (keys, partitions, tenants, consumers, forgotten_events, quota_marks, usage, sampled, closed, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
         step("forget_told", Box::pin(forget_told(app))),
         step("watch_quotas", Box::pin(watch_quotas(app))),
+        step("add_up_usage", Box::pin(add_up_usage(app))),
+        step("sample_storage", Box::pin(sample_storage(app, now))),
+        step("close_months", Box::pin(close_months(app, now))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, quota_marks, waiting, ..Report::default() };
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, quota_marks, usage, sampled, closed, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

@@ -174,7 +174,7 @@ impl Prepared {
                 self.bulk.add(&index_name, id, &header.tenant, &Document::new(id, &header.tenant, &record, line))?;
             }
             let state = if header.index { IndexState::Pending } else { IndexState::NotWanted };
-            rows.push(NewRow::new(id, &record, Arc::clone(path), state));
+            rows.push(NewRow::new(id, &record, line, Arc::clone(path), state));
         }
         let receipt = Receipt { stored: count(rows.len()), dead: count(dead.len()), ..receipt_of(header) };
         self.batches.push(StoreBatch { receipt, rows, dead });

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use shared::auth::{Authenticator, Caller, Read};
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
+use uuid::Uuid;
 
 use crate::App;
 use crate::config::Limits;
@@ -99,6 +100,8 @@ impl Drop for Slot {
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
+    /// The key; `None` for a person.
+    pub(crate) key_id: Option<Uuid>,
     _slot: Slot,
 }
 
@@ -106,7 +109,7 @@ impl FromRequestParts<App> for Reader {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = Caller::<Read>::from_request_parts(parts, app).await?;
-        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Query)?, tenant: caller.tenant })
+        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Query)?, key_id: caller.key_id(), tenant: caller.tenant })
     }
 }
 
@@ -122,6 +125,10 @@ pub(crate) struct Streamer {
 impl Streamer {
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.caller.tenant
+    }
+
+    pub(crate) fn key_id(&self) -> Option<Uuid> {
+        self.caller.key_id()
     }
 
     /// Looks the key up again, now and then: one that was revoked must not read on. Where that cannot be told, it was good just now.

@@ -3,7 +3,8 @@
 //!
 //! The tenant comes from the key or the session, and every store is asked for that tenant's only: another's log is a 404. With OpenSearch down
 //! lists and details work, and a search answers from the rows, saying so (`source`, `complete`). Pages are stable: the first
-//! one fixes which logs belong to the list, by when they were received, and its cursor carries that on. Nothing here writes.
+//! one fixes which logs belong to the list, by when they were received, and its cursor carries that on. Nothing here writes but what was searched
+//! how often, for bills.
 
 pub mod config;
 #[cfg(fuzzing)]
@@ -12,6 +13,7 @@ pub mod fuzz;
 mod batch;
 mod concurrency;
 mod context;
+mod counted;
 mod cursor;
 mod detail;
 mod export;
@@ -44,6 +46,7 @@ use shared::sessions::Sessions;
 use shared::tenants::Registry;
 
 pub use concurrency::Concurrency;
+pub use counted::Searches;
 pub use routes::{openapi, router};
 
 /// How long Redis may take: a key is looked up in Postgres after that, and a reader is still there.
@@ -64,6 +67,8 @@ pub struct App {
     pub auth: Authenticator,
     /// Counts what each tenant asks at once.
     pub concurrency: Concurrency,
+    /// Counts what is asked, for bills.
+    pub searches: Searches,
     /// What carries the answers.
     pub host: Host,
 }
@@ -96,8 +101,10 @@ impl App {
         let registry = Registry::open(&settings.control)?;
         let sessions = Sessions::new(redis.clone(), &settings.sessions);
         let auth = Authenticator::new(KeyRing::new(redis), None).or_ask(registry.clone());
+        let rows = Rows::open(&settings.logs)?;
         Ok(Self {
-            rows: Rows::open(&settings.logs)?,
+            searches: Searches::new(rows.clone()),
+            rows,
             index: Index::open(&settings.opensearch, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             queue,

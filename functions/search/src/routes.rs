@@ -80,7 +80,9 @@ async fn list_logs(State(app): State<App>, reader: Reader, Params(params): Param
 )]
 async fn search_logs(State(app): State<App>, reader: Reader, Params(params): Params<SearchParams>) -> Result<Json<SearchPage>> {
     let asked = Asked::search(params, app.queue.now_ms())?;
-    search::search(&app.rows, &app.index, &reader.tenant, &asked, app.queue.now_ms()).await.map(Json)
+    let page = search::search(&app.rows, &app.index, &reader.tenant, &asked, app.queue.now_ms()).await?;
+    count(&app, &reader);
+    Ok(Json(page))
 }
 
 /// Count logs over time
@@ -98,7 +100,9 @@ async fn search_logs(State(app): State<App>, reader: Reader, Params(params): Par
 async fn count_logs(State(app): State<App>, reader: Reader, Params(params): Params<HistogramParams>) -> Result<Json<Histogram>> {
     let now_ms = app.queue.now_ms();
     let asked = histogram::Asked::read(params, now_ms)?;
-    histogram::histogram(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await.map(Json)
+    let bars = histogram::histogram(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await?;
+    count(&app, &reader);
+    Ok(Json(bars))
 }
 
 /// Count the values of fields
@@ -116,7 +120,9 @@ async fn count_logs(State(app): State<App>, reader: Reader, Params(params): Para
 async fn count_values(State(app): State<App>, reader: Reader, Params(params): Params<FacetParams>) -> Result<Json<Facets>> {
     let now_ms = app.queue.now_ms();
     let asked = facets::Asked::read(params, now_ms)?;
-    facets::facets(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await.map(Json)
+    let facets = facets::facets(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await?;
+    count(&app, &reader);
+    Ok(Json(facets))
 }
 
 /// List fields
@@ -212,7 +218,10 @@ async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMa
 )]
 async fn export_logs(State(app): State<App>, streamer: Streamer, Params(params): Params<ExportParams>) -> Result<Response> {
     let wanted = export::Wanted::read(params, app.queue.now_ms())?;
-    export::export(&app, streamer, wanted).await
+    let (tenant, key_id) = (streamer.tenant().clone(), streamer.key_id());
+    let answer = export::export(&app, streamer, wanted).await?;
+    app.searches.count(&tenant, key_id, app.queue.now_ms());
+    Ok(answer)
 }
 
 /// Read a log
@@ -252,6 +261,11 @@ async fn read_batch(State(app): State<App>, caller: Caller<ReadReceipt>, Path(id
     let wait = params.wait()?;
     let batch = BatchId::parse(&id).map_err(|_| Error::NotFound("batch"))?;
     batch::status_after(&app.rows, &app.queue, &app.index, &caller.tenant, batch, wait).await.map(Json)
+}
+
+/// Counts a question that was answered, for bills.
+fn count(app: &App, reader: &Reader) {
+    app.searches.count(&reader.tenant, reader.key_id, app.queue.now_ms());
 }
 
 fn routes() -> OpenApiRouter<App> {

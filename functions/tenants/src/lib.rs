@@ -13,6 +13,8 @@
 //! And people: they are invited, log in, and may in a tenant what their role there says. A session is in Redis, what its person may do in
 //! Postgres; a secret that is mailed is told to the operator's consumers as an event.
 //!
+//! And what tenants use, what plans ask for it, and their invoices.
+//!
 //! Each change is recorded with who asked for it: `GET /v1/audit`.
 //!
 //! Never on the path of a log. No answer holds a hash, nor a key but the one that was just made.
@@ -27,8 +29,11 @@ mod change_tenant;
 mod client_address;
 mod create_key;
 mod create_tenant;
+mod credits;
 mod delete_tenant;
 mod fields;
+mod invoice_routes;
+mod invoices;
 mod key_fields;
 mod letter_routes;
 mod letters;
@@ -47,6 +52,8 @@ mod passwords;
 mod people;
 mod people_routes;
 mod person_fields;
+mod plan_routes;
+mod plans;
 mod publish;
 mod reset_password;
 mod restore_tenant;
@@ -54,6 +61,8 @@ mod revoke_key;
 mod routes;
 mod saved_search_routes;
 mod saved_searches;
+mod usage;
+mod usage_routes;
 mod user_routes;
 mod webhook_routes;
 mod webhooks;

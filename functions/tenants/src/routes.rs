@@ -23,7 +23,8 @@ use crate::fields::Fields;
 use crate::list_keys::{self, KeyList, ListedKey};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
 use crate::{
-    App, audit_routes, delete_tenant, letter_routes, limit_routes, member_routes, people_routes, restore_tenant, revoke_key, saved_search_routes, user_routes, webhook_routes,
+    App, audit_routes, delete_tenant, invoice_routes, letter_routes, limit_routes, member_routes, people_routes, plan_routes, restore_tenant, revoke_key, saved_search_routes,
+    usage_routes, user_routes, webhook_routes,
 };
 
 /// Create a tenant
@@ -253,6 +254,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(patch_key, delete_key))
         .routes(routes!(rotate_key))
         .merge(audit_routes::routes())
+        .merge(invoice_routes::routes())
         .merge(letter_routes::routes())
         .merge(limit_routes::routes())
         .merge(saved_search_routes::routes())
@@ -260,6 +262,8 @@ fn routes() -> OpenApiRouter<App> {
         .merge(member_routes::routes())
         .merge(user_routes::routes())
         .merge(webhook_routes::routes())
+        .merge(plan_routes::routes())
+        .merge(usage_routes::routes())
 }
 
 /// The routes, undressed: whoever serves them puts on `shared::http::dress`.

@@ -107,7 +107,8 @@ pub enum Reach {
 }
 
 impl Reach {
-    fn tenant(&self) -> Option<&str> {
+    /// The tenant, where it is one's.
+    pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
             Self::Tenant(tenant) => Some(tenant.as_str()),
             Self::All => None,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::dead_letters::{self, Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, WholeLetter, whole_of};
 use super::store::{NO_PARTITION, register_objects};
-use super::{NewRow, Receipt, Rows, StoreBatch, hourly, on, receipts};
+use super::{NewRow, Receipt, Rows, StoreBatch, hourly, on, receipts, usage};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
@@ -116,6 +116,8 @@ impl Rows {
         if made || letter.batch.is_some() {
             insert_rows(&mut tx, &batch.receipt.tenant, &batch.rows.iter().collect::<Vec<_>>()).await?;
             dead_letters::insert(&mut tx, &batch.dead.iter().collect::<Vec<&DeadLetter>>()).await?;
+            // An entry that was buried whole was not counted; the bytes of a single record on the wire were counted with its batch.
+            usage::add(&mut tx, &[batch], if letter.is_entry() { usage::Wire::Counts } else { usage::Wire::IsCounted }).await?;
         }
         if !made && letter.batch.is_some() {
             correct_receipt(&mut tx, letter, &batch.receipt).await?;

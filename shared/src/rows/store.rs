@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::dead_letters::{self, DeadLetter};
 use super::partitions::ReceiptMonth;
 use super::receipts::Receipt;
-use super::{Rows, copy, hourly, on};
+use super::{Rows, copy, hourly, on, usage};
 use crate::error::{Engine, Error, Result};
 use crate::fault;
 use crate::ids::{BatchId, LogId, TenantId};
@@ -70,12 +70,14 @@ pub struct NewRow {
     pub language: Option<String>,
     /// At most [`super::MAX_MESSAGE_CHARS`] characters, without NUL.
     pub message: String,
+    /// Bytes of the record as sent, with the line's end: what is counted as used.
+    pub bytes: i64,
 }
 
 impl NewRow {
-    /// The row of a record that was received under this id. Its place in the raw object is still to be set.
+    /// The row of a record that was received under this id, as this line. Its place in the raw object is still to be set.
     #[must_use]
-    pub fn new(id: LogId, record: &Record<'_>, raw_path: std::sync::Arc<str>, index_state: IndexState) -> Self {
+    pub fn new(id: LogId, record: &Record<'_>, line: &[u8], raw_path: std::sync::Arc<str>, index_state: IndexState) -> Self {
         Self {
             id,
             timestamp: record.timestamp.unwrap_or_else(|| i64::try_from(id.unix_ms()).unwrap_or(timestamp::MAX)),
@@ -87,6 +89,7 @@ impl NewRow {
             service: record.service().to_owned(),
             language: record.language.as_deref().map(str::to_owned),
             message: first_chars(record.summary(), super::MAX_MESSAGE_CHARS).to_owned(),
+            bytes: i64::try_from(line.len()).map_or(i64::MAX, |bytes| bytes.saturating_add(1)),
         }
     }
 }
@@ -145,6 +148,7 @@ impl Rows {
             copy_rows(&mut tx, tenant, rows).await?;
         }
         hourly::add(&mut tx, &by_tenant).await?;
+        usage::add(&mut tx, &new, usage::Wire::Counts).await?;
         let dead: Vec<&DeadLetter> = new.iter().flat_map(|batch| &batch.dead).collect();
         dead_letters::insert(&mut tx, &dead).await?;
         fault::point("rows.after_copy");

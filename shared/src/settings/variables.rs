@@ -83,6 +83,18 @@ pub const VARIABLES: &[Variable] = &[
     ),
     with_default("LOGGERHUB_INVITATION_SECONDS", "604800", "tenants, server", "How long an invitation can be accepted, in seconds."),
     with_default("LOGGERHUB_PASSWORD_RESET_SECONDS", "3600", "tenants, server", "How long a forgotten password can be set anew after it was asked for, in seconds."),
+    with_default(
+        "LOGGERHUB_CLOSE_MONTH_AFTER_HOURS",
+        "6",
+        "maintenance, server",
+        "How many hours after its end (UTC) a month is closed and has its invoices. What is stored later counts in the next.",
+    ),
+    with_default(
+        "LOGGERHUB_FINALIZE_INVOICES",
+        "true",
+        "maintenance, server",
+        "`true` finalizes invoices when their month is closed; `false` leaves drafts, which an operator looks at and finalizes.",
+    ),
     with_default("LOGGERHUB_LOG", "info", "all", "What we log of ourselves: `error`, `warn`, `info`, `debug`, or targets with levels, such as `info,sqlx=warn`."),
     required("LOGGERHUB_ABORT_AT", "server", "", "For tests: the point at which the process ends as in a power cut (`shared/src/fault.rs` names them)."),
     required(

@@ -1,12 +1,15 @@
 //! What is changed, and who changes it: each change leaves a line in the audit trail, and what concerns others an event in the outbox, both
 //! in the transaction that makes the change. What is asked for in another database (dead letters) is noted before it is done.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ApiKeyRow, QuotaMark, Registry};
+use crate::billing::money::Currency;
+use crate::billing::month::Month;
 use crate::error::{Engine, Result};
 use crate::grant::Scope;
 use crate::http::Origin;
@@ -314,6 +317,76 @@ pub enum Change<'a> {
         /// The delivery; `None` for all that are dead.
         delivery: Option<Uuid>,
     },
+    /// A plan was made.
+    PlanCreated {
+        /// Its id.
+        id: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+    /// A plan has another name, or another version.
+    PlanChanged {
+        /// Its id.
+        id: &'a str,
+        /// Its name, where that was given.
+        name: Option<&'a str>,
+        /// The version that was added, and the first month that it prices.
+        version: Option<(i32, Month)>,
+    },
+    /// A tenant has a plan from a month on.
+    TenantPlanSet {
+        /// The plan.
+        plan: &'a str,
+        /// The first month.
+        from: Month,
+    },
+    /// A credit was granted.
+    CreditGranted {
+        /// Its id.
+        id: Uuid,
+        /// What was granted.
+        amount: Decimal,
+        /// In which currency.
+        currency: Currency,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A month has its invoice, a draft.
+    InvoiceDrawnUp {
+        /// Its id.
+        id: Uuid,
+        /// The month.
+        month: Month,
+    },
+    /// An invoice has its number, and is to be paid.
+    InvoiceFinalized {
+        /// Its id.
+        id: Uuid,
+        /// Its number.
+        number: i64,
+        /// The month.
+        month: Month,
+        /// The currency of its amounts.
+        currency: Currency,
+        /// What is to be paid.
+        total: Decimal,
+    },
+    /// An invoice was paid.
+    InvoicePaid {
+        /// Its id.
+        id: Uuid,
+        /// Its number.
+        number: Option<i64>,
+        /// What whoever took the payment calls it.
+        payment: Option<&'a str>,
+    },
+    /// Nobody has to pay an invoice.
+    InvoiceVoided {
+        /// Its id.
+        id: Uuid,
+        /// Its number.
+        number: Option<i64>,
+    },
 }
 
 /// Events are of these types, in reverse-DNS form as CloudEvents 1.0 advises, with a version at the end.
@@ -337,6 +410,9 @@ const TOLD: &[&str] = &[
     "apikey.rotated",
     "apikey.revoked",
     "quota.reached",
+    "invoice.finalized",
+    "invoice.paid",
+    "invoice.voided",
     "webhook.disabled",
 ];
 
@@ -397,6 +473,14 @@ impl Change<'_> {
             Self::WebhookRotated { .. } => "webhook.secret_rotated",
             Self::WebhookTested { .. } => "webhook.tested",
             Self::DeliveriesRedriven { .. } => "webhook.redrive_requested",
+            Self::PlanCreated { .. } => "plan.created",
+            Self::PlanChanged { .. } => "plan.changed",
+            Self::TenantPlanSet { .. } => "tenant.plan_set",
+            Self::CreditGranted { .. } => "credit.granted",
+            Self::InvoiceDrawnUp { .. } => "invoice.drawn_up",
+            Self::InvoiceFinalized { .. } => "invoice.finalized",
+            Self::InvoicePaid { .. } => "invoice.paid",
+            Self::InvoiceVoided { .. } => "invoice.voided",
         }
     }
 
@@ -425,7 +509,12 @@ impl Change<'_> {
             | Self::WebhookDeleted { id }
             | Self::WebhookRotated { id, .. }
             | Self::WebhookTested { id }
-            | Self::DeliveriesRedriven { id, .. } => Some(*id),
+            | Self::DeliveriesRedriven { id, .. }
+            | Self::CreditGranted { id, .. }
+            | Self::InvoiceDrawnUp { id, .. }
+            | Self::InvoiceFinalized { id, .. }
+            | Self::InvoicePaid { id, .. }
+            | Self::InvoiceVoided { id, .. } => Some(*id),
             Self::MemberAdded { user, .. }
             | Self::MemberRoleChanged { user, .. }
             | Self::MemberRemoved { user }
@@ -476,6 +565,18 @@ impl Change<'_> {
             Self::WebhookDisabled { id, host, reason } => json!({ "webhook_id": id, "host": host, "reason": reason }),
             Self::WebhookRotated { old_until, .. } => json!({ "old_until": told(*old_until) }),
             Self::DeliveriesRedriven { delivery, .. } => json!({ "delivery_id": delivery }),
+            Self::PlanCreated { id, name } => json!({ "plan": id, "name": name }),
+            Self::PlanChanged { id, name, version } => {
+                json!({ "plan": id, "name": name, "version": version.map(|(version, _)| version), "from": version.map(|(_, from)| from) })
+            }
+            Self::TenantPlanSet { plan, from } => json!({ "plan": plan, "from": from }),
+            Self::CreditGranted { id, amount, currency, reason } => json!({ "credit_id": id, "amount": amount, "currency": currency, "reason": reason }),
+            Self::InvoiceDrawnUp { id, month } => json!({ "invoice_id": id, "month": month }),
+            Self::InvoiceFinalized { id, number, month, currency, total } => {
+                json!({ "invoice_id": id, "number": number, "month": month, "currency": currency, "total": total })
+            }
+            Self::InvoicePaid { id, number, payment } => json!({ "invoice_id": id, "number": number, "payment": payment }),
+            Self::InvoiceVoided { id, number } => json!({ "invoice_id": id, "number": number }),
         }
     }
 }

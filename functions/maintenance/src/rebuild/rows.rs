@@ -77,7 +77,7 @@ fn rows_in(object: &[u8], path: &Arc<str>, tenant: &TenantId, wanted: &HashSet<B
             match Record::parse(line.log.get().as_bytes()) {
                 Ok(record) => {
                     let state = if line.index { IndexState::Pending } else { IndexState::NotWanted };
-                    let row = NewRow::new(line.id, &record, Arc::clone(path), state);
+                    let row = NewRow::new(line.id, &record, line.log.get().as_bytes(), Arc::clone(path), state);
                     rows.push(NewRow { raw_offset: place.0, raw_length: place.1, ..row });
                 }
                 Err(fault) => tracing::error!(%path, log_id = %line.id, code = fault.code, "a record that was stored cannot be read any more"),

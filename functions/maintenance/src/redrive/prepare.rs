@@ -47,7 +47,7 @@ pub(super) fn prepare(archive: &Archive, index: &Index, recovered: &Recovered) -
                 if *wanted {
                     bulk.add(&index_name, *id, &receipt.tenant, &Document::new(*id, &receipt.tenant, &record, line))?;
                 }
-                rows.push(NewRow::new(*id, &record, Arc::clone(&path), state));
+                rows.push(NewRow::new(*id, &record, line, Arc::clone(&path), state));
             }
             Err(bad) => {
                 dead.push(dead_record(receipt, *id, &bad, line));

@@ -154,6 +154,7 @@ impl Fresh {
             service: "steps".to_owned(),
             language: None,
             message: format!("log {n}"),
+            bytes: 500,
         };
         let receipt = Receipt { accepted: logs.into(), unpacked_bytes: i64::from(logs) * 500, stored: logs.into(), pending: logs.into(), ..self.receipt(tenant, batch) };
         let batch_to_store = StoreBatch { receipt, rows: (0..logs).zip(&object.places).map(row).collect(), dead: Vec::new() };

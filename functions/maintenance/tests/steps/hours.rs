@@ -34,6 +34,7 @@ fn row(rng: &mut StdRng, id: LogId) -> NewRow {
         service: (*["payments", "search", "Zürich", ""].choose(rng).expect("some")).to_owned(),
         language: [None, Some("rust"), Some("go")].choose(rng).expect("some").map(str::to_owned),
         message: String::new(),
+        bytes: 1,
     }
 }
 
