@@ -27,7 +27,7 @@ pub use rebuild::ShortBatch;
 pub use receipts::{PendingBatch, Receipt};
 pub use redrive::{LetterKind, Restored};
 pub use refused::RefusedRow;
-pub use schema::SchemaState;
+pub use schema::{Holdings, Migrated, SchemaState};
 pub use store::{IndexState, NewRow, StoreBatch};
 pub use whole::Skipped;
 

@@ -97,7 +97,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 24] = [
+    const ROUTES: [(&str, &[&str]); 25] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
@@ -121,6 +121,7 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/keys", &["get", "post"]),
         ("/v1/tenants/{id}/keys/{key_id}", &["delete"]),
         ("/v1/tenants/{id}/restore", &["post"]),
+        ("/v1/tenants/{id}/steps", &["get"]),
         ("/v1/watermark", &["get"]),
     ];
     story(async |world| {
