@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, queue, rebuild};
+use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, isolation_check, queue, rebuild};
 use shared::error::chain;
 use shared::rows::Migrated;
 use shared::settings::Env;
@@ -30,6 +30,8 @@ enum Command {
     Migrate,
     /// Account for every accepted log in all stores; ends 1 if something is missing or doubled.
     Audit(audit::Arguments),
+    /// Show on every route that no tenant sees or changes what another has; ends 1 if one does.
+    IsolationCheck(isolation_check::Arguments),
     /// Make a tenant's lost rows and documents again from raw; ends 1 if some are lacking still.
     Rebuild(rebuild::Arguments),
     /// Show what waits to be stored, how long it has, and who holds it.
@@ -75,6 +77,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
     match command {
         Command::Audit(arguments) => return Ok(audit::run(&arguments, &env).await),
+        Command::IsolationCheck(arguments) => return Ok(isolation_check::run(&arguments, &env).await),
         Command::Rebuild(arguments) => return Ok(rebuild::run(&arguments, &env).await),
         Command::Export(arguments) => return export::run(&arguments).await,
         Command::Serve => serve(&env).await,
