@@ -77,7 +77,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], flood: Flood) -> anyhow::Re
 }
 
 /// Waits until so many batches are stored, and the index misses nothing.
-async fn until_stored(connection: &mut sqlx::PgConnection, batches: usize) -> anyhow::Result<()> {
+pub(crate) async fn until_stored(connection: &mut sqlx::PgConnection, batches: usize) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let (stored, pending): (i64, i64) = sqlx::query_as("select count(*), coalesce(sum(pending), 0)::bigint from public.receipts").fetch_one(&mut *connection).await?;

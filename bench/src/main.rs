@@ -10,6 +10,7 @@ mod pace;
 mod reading;
 mod search;
 mod server;
+mod tenants;
 mod verify;
 
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ enum Case {
     Tail(reading::Tailing),
     /// A hundred thousand logs page by page, by list and by search, while others come in: each once.
     Paging(reading::Paging),
+    /// A thousand tenants: the time to make each, ingest and search beside them, and a migration of all with one schema broken.
+    Tenants(tenants::Tenants),
     /// What readers wait for over many logs, beside the same requests sent straight to the engines.
     Search(search::Search),
 }
@@ -60,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
         Case::Flood(flood) => flood::run(&env, &events, flood).await,
         Case::Tail(tailing) => reading::tail(&env, &events, tailing).await,
         Case::Paging(paging) => reading::paging(&env, &events, paging).await,
+        Case::Tenants(tenants) => tenants::run(&env, &events, tenants).await,
         Case::Search(search) => search::run(&env, &events, search, arguments.seed).await,
     }
 }

@@ -44,8 +44,13 @@ impl Server {
 
     /// Makes a tenant and a key for it.
     pub(crate) async fn tenant(&self, id: &str) -> anyhow::Result<String> {
-        self.as_operator("/v1/tenants", &json!({ "id": id, "name": id })).await?;
+        self.make_tenant(id).await?;
         self.key(id).await
+    }
+
+    /// Makes a tenant.
+    pub(crate) async fn make_tenant(&self, id: &str) -> anyhow::Result<()> {
+        self.as_operator("/v1/tenants", &json!({ "id": id, "name": id })).await.map(drop)
     }
 
     /// Makes a key for a tenant that is there.
@@ -54,9 +59,16 @@ impl Server {
         key["key"].as_str().map(str::to_owned).context("no key in the answer")
     }
 
+    /// As a script would: what comes while an engine is too busy is sent again.
     async fn as_operator(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.http.post(format!("{}{path}", self.url)).bearer_auth(OPERATOR).json(body).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
+        let began = Instant::now();
+        loop {
+            let answer = self.http.post(format!("{}{path}", self.url)).bearer_auth(OPERATOR).json(body).send().await?;
+            if answer.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE || began.elapsed() > STARTS_WITHIN {
+                return Ok(answer.error_for_status()?.json().await?);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// CPU seconds used so far, user and system.
@@ -82,7 +94,8 @@ impl Drop for Server {
     }
 }
 
-fn command(program: &PathBuf) -> Command {
+/// A command of the program's, which says nothing but what is wrong.
+pub(crate) fn command(program: &PathBuf) -> Command {
     let mut command = Command::new(program);
     command.env("LOGGERHUB_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
     command

@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod documents;
 pub mod export;
+pub mod isolation_check;
 pub mod proxies;
 pub mod queue;
 pub mod rebuild;
@@ -28,14 +29,19 @@ pub use doors::Doors;
 pub use hub::{Hub, stop_signal};
 
 use shared::error::Result;
+use shared::rows::Migrated;
 
-/// Brings both databases and every tenant's schema to this version, and publishes what the key ring lacks.
+/// Brings both databases and every tenant's schema to this version, and publishes what the key ring lacks. A schema that fails stops nothing:
+/// the answer names it.
 ///
 /// # Errors
-/// [`shared::error::Error::Unavailable`], or [`shared::error::Error::Internal`] for a migration that fails.
-pub async fn migrate(settings: &Settings) -> Result<()> {
+/// [`shared::error::Error::Unavailable`], or [`shared::error::Error::Internal`] for a migration of what belongs to no tenant that fails.
+pub async fn migrate(settings: &Settings) -> Result<Migrated> {
     let doors = Doors::open(settings).await?;
     doors.registry.migrate().await?;
-    doors.rows.migrate().await?;
-    maintenance::republish_keys(&doors.maintenance()).await.map(drop)
+    let migrated = doors.rows.migrate(|done, all| looking::progress(&format!("{done} of {all} schemas"))).await;
+    looking::end_progress();
+    let migrated = migrated?;
+    maintenance::republish_keys(&doors.maintenance()).await?;
+    Ok(migrated)
 }

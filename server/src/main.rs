@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, queue, rebuild};
+use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, isolation_check, queue, rebuild};
+use shared::error::chain;
+use shared::rows::Migrated;
 use shared::settings::Env;
 
 /// Memory that was freed is given back. glibc keeps some for each thread: at 10,000 logs/s with OpenSearch away for 20 s its peak was
@@ -24,10 +26,12 @@ struct Arguments {
 enum Command {
     /// Serve the HTTP interface, drain the queue, and do maintenance, until SIGINT or SIGTERM.
     Serve,
-    /// Bring both databases and every tenant's schema to this version.
+    /// Bring both databases and every tenant's schema to this version; ends 1 if some schema could not be brought there.
     Migrate,
     /// Account for every accepted log in all stores; ends 1 if something is missing or doubled.
     Audit(audit::Arguments),
+    /// Show on every route that no tenant sees or changes what another has; ends 1 if one does.
+    IsolationCheck(isolation_check::Arguments),
     /// Make a tenant's lost rows and documents again from raw; ends 1 if some are lacking still.
     Rebuild(rebuild::Arguments),
     /// Show what waits to be stored, how long it has, and who holds it.
@@ -73,10 +77,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
     match command {
         Command::Audit(arguments) => return Ok(audit::run(&arguments, &env).await),
+        Command::IsolationCheck(arguments) => return Ok(isolation_check::run(&arguments, &env).await),
         Command::Rebuild(arguments) => return Ok(rebuild::run(&arguments, &env).await),
         Command::Export(arguments) => return export::run(&arguments).await,
         Command::Serve => serve(&env).await,
-        Command::Migrate => loggerhub::migrate(&Settings::from_env(&env)?).await.context("migrating"),
+        Command::Migrate => return migrate(&env).await,
         Command::DeadLetters(arguments) => dead_letters::run(arguments, &env).await,
         Command::Queue(arguments) => queue::run(&arguments, &env).await,
         Command::Cost(arguments) => cost::run(&arguments),
@@ -99,6 +104,24 @@ async fn serve(env: &Env) -> anyhow::Result<()> {
     tracing::info!("stopping: finishing what is in hand");
     hub.stop().await;
     Ok(())
+}
+
+/// Says how many schemas were brought forward, and names those that were not.
+async fn migrate(env: &Env) -> anyhow::Result<ExitCode> {
+    let began = std::time::Instant::now();
+    let migrated = loggerhub::migrate(&Settings::from_env(env)?).await.context("migrating")?;
+    let Migrated { version, brought, failed } = migrated;
+    if brought + failed.len() > 0 {
+        print_line(&format!("{brought} schemas are at version {version} now, after {:.1} s", began.elapsed().as_secs_f64()))?;
+    }
+    for (tenant, error) in &failed {
+        eprintln!("loggerhub: the schema of {tenant} is not at version {version}: {}", chain(error));
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("loggerhub: {} schemas could not be brought forward; the others work. Mend them, and run it again", failed.len());
+    Ok(ExitCode::FAILURE)
 }
 
 fn print_line(text: &str) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! Fault points: places where a test ends the process as a power cut would, to see what another makes of what is left.
 //!
-//! They stand before and after every write on the way of a log, in what ships, so that the tests run on that. Nothing is armed
+//! They stand before and after every write on the way of a log and between the steps of a tenant's making and removal, in what ships, so that the tests run on that. Nothing is armed
 //! unless `LOGGERHUB_ABORT_AT` names a point; one that is not armed costs a look at a word in memory.
 
 use std::sync::OnceLock;
@@ -38,6 +38,16 @@ pub const POINTS: &[&str] = &[
     "webhooks.after_fan_out",
     "webhooks.before_send",
     "webhooks.after_send",
+    "provisioning.registered",
+    "provisioning.schema_made",
+    "provisioning.activated",
+    "deletion.begun",
+    "deletion.keys_closed",
+    "deletion.schema_dropped",
+    "deletion.documents_removed",
+    "deletion.objects_removed",
+    "deletion.late_removed",
+    "deletion.forgotten",
 ];
 
 static ARMED: OnceLock<&'static str> = OnceLock::new();

@@ -137,6 +137,17 @@ impl Index {
         template
     }
 
+    /// How many documents a tenant has, those that were just written included.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn documents_of(&self, tenant: &TenantId) -> Result<u64> {
+        self.call(Method::Post, &format!("{}-*/_refresh", self.settings.prefix), &[("ignore_unavailable", "true")], None, DELETE_TIMEOUT).await?;
+        let query = json!({ "query": { "term": { "tenant": tenant } } });
+        let answer = self.ask(tenant, &format!("{}-*/_count", self.settings.prefix), &query, DELETE_TIMEOUT).await?;
+        answer["count"].as_u64().ok_or_else(|| Error::unavailable(Engine::OpenSearch, "a count without a number"))
+    }
+
     /// Removes all documents of a tenant: those that can be found once what was written has become searchable.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub use receipts::{PendingBatch, Receipt};
 pub use redrive::{LetterKind, Restored};
 pub use refusals::{RefusedHour, RefusedQuery};
 pub use refused::RefusedRow;
-pub use schema::SchemaState;
+pub use schema::{Holdings, Migrated, SchemaState};
 pub use store::{IndexState, NewRow, StoreBatch};
 pub use usage::{BatchUsed, BilledHour, Grouping, Interval, Searched, UsageQuery, Used};
 pub use whole::Skipped;

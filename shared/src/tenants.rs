@@ -3,10 +3,12 @@
 mod audit_trail;
 mod changes;
 mod credits;
+mod deletion;
 mod deliveries;
 mod invitations;
 mod invoices;
 mod keys;
+mod ledger;
 mod limits;
 mod members;
 mod outbox;
@@ -19,10 +21,12 @@ mod webhooks;
 pub use audit_trail::{AuditEntry, AuditQuery};
 pub use changes::{Actor, By, Change, event_types};
 pub use credits::{Credit, NewCredit};
-pub use deliveries::{Attempt, Claim, Delivery, DeliveryState, Due, Patience, Settled};
+pub use deletion::{FORGOTTEN, KEPT};
+pub use deliveries::{Claim, Delivery, DeliveryAttempt, DeliveryState, Due, Patience, Settled};
 pub use invitations::{Invitation, MOST_OPEN_INVITATIONS, NewAccount, NewInvitation, OpenInvitation};
 pub use invoices::{Invoice, InvoiceStatus, ToClose};
 pub use keys::{ApiKeyRow, KeyChange, NewKey};
+pub use ledger::{Attempt, Ledger, Removed, Step, TenantStep, TenantSteps};
 pub use limits::QuotaMark;
 pub use members::Member;
 pub use outbox::{Telling, Told};
@@ -158,6 +162,7 @@ impl Registry {
         let insert = "insert into tenants (id, name, status) values ($1, $2, 'provisioning') on conflict (id) do nothing returning id, name, status, created_at, updated_at";
         let made: Option<Tenant> = sqlx::query_as(insert).bind(id.as_str()).bind(name).fetch_optional(&mut *tx).await.map_err(&fail)?;
         if let Some(tenant) = made {
+            ledger::open(&mut tx, id, Ledger::Provisioning).await.map_err(&fail)?;
             changes::record(&mut tx, id, by, &Change::TenantCreated { name }).await.map_err(&fail)?;
             tx.commit().await.map_err(fail)?;
             return Ok(tenant);
@@ -275,80 +280,10 @@ impl Registry {
             tx.rollback().await.map_err(fail)?;
             return self.tenant(id).await;
         };
+        ledger::do_now(&mut tx, id, Step::Activate, &Removed::new()).await.map_err(&fail)?;
         changes::record(&mut tx, id, by, &Change::TenantProvisioned).await.map_err(&fail)?;
         tx.commit().await.map_err(fail)?;
         Ok(tenant)
-    }
-
-    /// Begins the deletion of a tenant: it is not seen any more, and its keys become tombstones: publish them after. Until `grace` is over it can
-    /// be restored, and nothing of it is erased.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], also for one that is being deleted already, or [`Error::Unavailable`].
-    pub async fn begin_deletion(&self, id: &TenantId, grace: Duration, by: &By) -> Result<()> {
-        let fail = failed(Engine::Control, "deleting a tenant");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        let deletion = "update tenants set status_before = status, status = 'deleting', delete_at = now() + make_interval(secs => $2), updated_at = now() \
-             where id = $1 and status not in ('deleting', 'deleted') returning delete_at";
-        let delete_at: Option<OffsetDateTime> = sqlx::query_scalar(deletion).bind(id.as_str()).bind(grace.as_secs_f64()).fetch_optional(&mut *tx).await.map_err(&fail)?;
-        let delete_at = delete_at.ok_or(Error::NotFound("tenant"))?;
-        renew_grants(&mut tx, id).await.map_err(&fail)?;
-        changes::record(&mut tx, id, by, &Change::TenantDeleting { delete_at }).await.map_err(&fail)?;
-        tx.commit().await.map_err(&fail)
-    }
-
-    /// Takes the deletion of a tenant back: it is as it was before. Its keys have a new version: publish them after.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for one that is not being deleted; [`Error::Conflict`] `tenant_erased` where its grace is over; [`Error::Unavailable`].
-    pub async fn restore(&self, id: &TenantId, by: &By) -> Result<Tenant> {
-        let fail = failed(Engine::Control, "restoring a tenant");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        let restore = "update tenants set status = coalesce(status_before, 'active'), status_before = null, delete_at = null, updated_at = now() \
-             where id = $1 and status = 'deleting' and erasing_at is null returning id, name, status, created_at, updated_at";
-        let tenant: Option<Tenant> = sqlx::query_as(restore).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
-        let Some(tenant) = tenant else {
-            let erased: Option<bool> = sqlx::query_scalar("select true from tenants where id = $1 and status in ('deleting', 'deleted')")
-                .bind(id.as_str())
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(&fail)?;
-            let too_late = || Error::Conflict { code: "tenant_erased", detail: "its grace is over: what it had is erased".to_owned() };
-            return Err(erased.map_or(Error::NotFound("tenant"), |_| too_late()));
-        };
-        renew_grants(&mut tx, id).await.map_err(&fail)?;
-        changes::record(&mut tx, id, by, &Change::TenantRestored).await.map_err(&fail)?;
-        tx.commit().await.map_err(fail)?;
-        Ok(tenant)
-    }
-
-    /// Tenants whose grace is over, at most so many. From now on they cannot be restored.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn begin_erasing(&self, limit: i64) -> Result<Vec<TenantId>> {
-        let statement = "update tenants set erasing_at = coalesce(erasing_at, now()) where id in ( \
-                 select id from tenants where status = 'deleting' and coalesce(delete_at, updated_at) <= now() order by updated_at limit $1 for no key update) returning id";
-        let ids: Vec<String> = sqlx::query_scalar(statement).bind(limit).fetch_all(&self.pool).await.map_err(failed(Engine::Control, "looking for tenants to be erased"))?;
-        Ok(ids.iter().filter_map(|id| TenantId::parse(id).ok()).collect())
-    }
-
-    /// Says that nothing is left of a tenant that was being deleted, but its id.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn finish_removal(&self, id: &TenantId) -> Result<()> {
-        let fail = failed(Engine::Control, "deleting a tenant");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        for statement in ["delete from saved_searches where tenant_id = $1", "delete from invitations where tenant_id = $1", "delete from memberships where tenant_id = $1"] {
-            sqlx::query(statement).bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
-        }
-        let done = sqlx::query("update tenants set status = 'deleted', updated_at = now() where id = $1 and status = 'deleting'").bind(id.as_str()).execute(&mut *tx).await;
-        // Two may finish it at once.
-        if done.map_err(&fail)?.rows_affected() > 0 {
-            changes::record(&mut tx, id, &By::SYSTEM, &Change::TenantDeleted).await.map_err(&fail)?;
-        }
-        tx.commit().await.map_err(&fail)
     }
 }
 

@@ -82,7 +82,12 @@ impl Process {
 
     /// Waits until it has ended as by a fault point: by SIGABRT, and with the point's name as its last word.
     pub(crate) async fn ended_at(&mut self, point: &str) {
-        let status = self.ended(SOON).await;
+        self.ended_at_within(point, SOON).await;
+    }
+
+    /// As [`Process::ended_at`], for a point that is reached within so long.
+    pub(crate) async fn ended_at_within(&mut self, point: &str, within: Duration) {
+        let status = self.ended(within).await;
         let log = self.own_log();
         assert_eq!(status.signal(), Some(6), "SIGABRT at {point}: {status} {log}");
         assert!(log.contains(&format!("ended at the fault point {point}")), "{log}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Caller, Sending, World, ids, log_id, logs, numbered, plain, sample, story, texts};
+use crate::harness::{Caller, Sending, World, ids, log_id, logs, numbered, plain, sample, story, story_with, texts};
 
 /// Both tenants with logs that look alike, in the same drains, in shared raw objects.
 async fn neighbours(world: &World) -> [(Caller, Vec<String>); 2] {
@@ -105,5 +105,40 @@ fn the_same_record_of_two_tenants_is_two_logs() {
         assert_eq!((lines.len(), lines.iter().filter(|(_, line)| line.tenant == "acme").count()), (100, 50));
         acme.stored(&[plain("one more")]).await;
         assert_eq!(logs(&globex.list(&[("limit", "1000")]).await).len(), 50);
+    });
+}
+
+/// Every route that the hub describes, by every kind of caller: a route is covered when it is born.
+#[test]
+fn no_route_shows_or_changes_what_another_tenant_has() {
+    story_with(&[("LOGGERHUB_DELETION_GRACE_SECONDS", "604800")], async |world| {
+        let anyone = world.anyone();
+        let done = world.command(&["isolation-check", "--within", "240", "--url", anyone.url()]).await;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&done.stderr));
+        let document = anyone.get("/openapi.json", &[]).await.ok(200);
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for method in item.as_object().expect("methods").keys() {
+                let name = format!("{} {path} ", method.to_uppercase());
+                let line = said.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name}is not in the table: {said}"));
+                assert!(line.ends_with("  ok"), "{line}");
+            }
+        }
+        assert!(said.lines().last().is_some_and(|line| line.starts_with("clean: ")), "{said}");
+        let left = world.operator().get("/v1/tenants", &[]).await.ok(200);
+        assert_eq!(left["tenants"], json!([]), "nothing is left of the throw-away tenants");
+    });
+}
+
+#[test]
+fn the_check_starts_a_hub_of_its_own_and_tidies_up_where_it_cannot_end_in_time() {
+    story(async |world| {
+        let done = world.command(&["isolation-check", "--within", "240", "--json"]).await;
+        let said: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"));
+        assert_eq!((done.status.code(), &said["clean"], &said["wrong"], &said["notes"]), (Some(0), &json!(true), &json!([]), &json!([])), "{said}");
+        assert!(said["requests"].as_array().is_some_and(|requests| requests.len() > 500), "{said}");
+        let broken_off = world.command(&["isolation-check", "--within", "1"]).await;
+        assert_eq!(broken_off.status.code(), Some(2), "{broken_off:?}");
+        assert_eq!(world.operator().get("/v1/tenants", &[]).await.ok(200)["tenants"], json!([]));
     });
 }

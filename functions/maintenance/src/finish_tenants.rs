@@ -1,13 +1,15 @@
-//! Tenants whose making broke off, and tenants that were deleted.
+//! Tenants whose making broke off, and tenants that were deleted: each step of their ledgers that is not done yet is done.
 
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Error, Result, chain};
+use shared::fault;
 use shared::ids::TenantId;
-use shared::tenants::{By, TenantStatus};
+use shared::tenants::{Attempt, By, Ledger, Removed, Step, TenantStatus};
 
 use crate::App;
+use crate::republish_keys::publish;
 
 /// Tenants of each kind that one run takes up.
 const AT_MOST: i64 = 100;
@@ -17,7 +19,7 @@ const REMOVALS_AT_ONCE: usize = 16;
 /// How long to wait for others.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// A tenant that has been in the making for so long was left behind by whoever made it.
+    /// A step of a request, such as a schema that is made, that was begun so long ago was left behind by whoever did it.
     pub making: Duration,
     /// A processor that looked before the schema was dropped may still write documents and objects of it for so long. The removal
     /// begins at once, is done again at each run, and counts as finished only after this.
@@ -39,7 +41,7 @@ pub struct Finished {
     pub made: usize,
     /// Tenants of whom nothing is left but the id.
     pub removed: usize,
-    /// Tenants with whom something is wrong; each was logged.
+    /// Tenants with whom something is wrong; each was logged, and its ledger says what.
     pub failed: usize,
 }
 
@@ -52,8 +54,11 @@ pub async fn finish_tenants(app: &App, patience: Patience) -> Result<Finished> {
     for tenant in app.registry.in_status(TenantStatus::Provisioning, patience.making, AT_MOST).await? {
         done.made += tally(&tenant, make(app, &tenant).await, &mut done.failed)?;
     }
+    for tenant in app.registry.behind_with(Step::CloseKeys, patience.making, AT_MOST).await? {
+        tally(&tenant, carry_out(app, &tenant, Step::CloseKeys, patience).await, &mut done.failed)?;
+    }
     for tenant in app.registry.begin_erasing(AT_MOST).await? {
-        done.removed += tally(&tenant, remove(app, &tenant, patience.writing).await, &mut done.failed)?;
+        done.removed += tally(&tenant, remove(app, &tenant, patience).await, &mut done.failed)?;
     }
     Ok(done)
 }
@@ -73,21 +78,86 @@ fn tally(tenant: &TenantId, outcome: Result<bool>, failed: &mut usize) -> Result
 }
 
 async fn make(app: &App, tenant: &TenantId) -> Result<bool> {
-    app.rows.ensure_schema(tenant).await?;
-    app.registry.activate(tenant, &By::SYSTEM).await?;
+    for step in app.registry.open_steps(tenant, Ledger::Provisioning).await? {
+        carry_out(app, tenant, step, Patience::default()).await?;
+    }
     Ok(true)
 }
 
 /// Removes the schema first: from then on processors drop what still comes in. Then documents and objects of the tenant's own.
-async fn remove(app: &App, tenant: &TenantId, writing: Duration) -> Result<bool> {
-    let dropped_for = app.rows.drop_schema(tenant).await?;
-    app.index.delete_tenant(tenant).await?;
-    let objects = app.archive.owned_by(tenant).await?;
-    stream::iter(objects).map(|path| async move { app.archive.delete(&path).await }).buffer_unordered(REMOVALS_AT_ONCE).try_collect::<()>().await?;
-    if dropped_for < writing {
-        return Ok(false);
+async fn remove(app: &App, tenant: &TenantId, patience: Patience) -> Result<bool> {
+    for step in app.registry.open_steps(tenant, Ledger::Deletion).await? {
+        if !carry_out(app, tenant, step, patience).await? {
+            return Ok(false);
+        }
     }
-    app.registry.finish_removal(tenant).await?;
     tracing::info!(%tenant, "a tenant was removed");
     Ok(true)
+}
+
+/// Does one step, and answers whether it is done.
+async fn carry_out(app: &App, tenant: &TenantId, step: Step, patience: Patience) -> Result<bool> {
+    let registry = &app.registry;
+    match step {
+        Step::MakeSchema => registry.attempt(tenant, step, async { app.rows.ensure_schema(tenant).await.map(|()| Attempt::default()) }).await,
+        Step::Activate => {
+            registry.activate(tenant, &By::SYSTEM).await?;
+            fault::point("provisioning.activated");
+            Ok(true)
+        }
+        Step::CloseKeys => registry.attempt(tenant, step, close_keys(app, tenant)).await,
+        // Done by whoever asked for the tenants whose grace is over.
+        Step::Grace => Ok(true),
+        Step::DropSchema => registry.attempt(tenant, step, drop_schema(app, tenant)).await,
+        Step::RemoveDocuments => registry.attempt(tenant, step, remove_documents(app, tenant)).await,
+        Step::RemoveObjects => registry.attempt(tenant, step, remove_objects(app, tenant)).await,
+        Step::RemoveLate => registry.attempt(tenant, step, remove_late(app, tenant, patience.writing)).await,
+        Step::Forget => {
+            registry.finish_removal(tenant).await?;
+            fault::point("deletion.forgotten");
+            Ok(true)
+        }
+    }
+}
+
+async fn close_keys(app: &App, tenant: &TenantId) -> Result<Attempt> {
+    publish(app, &app.registry.grants_of(tenant).await?).await?;
+    Ok(Attempt::default())
+}
+
+async fn drop_schema(app: &App, tenant: &TenantId) -> Result<Attempt> {
+    let found = app.rows.holdings(tenant).await?;
+    let found = Removed::from([("batches", found.batches), ("logs", found.logs), ("dead_letters", found.dead_letters)]);
+    app.registry.will_be_removed(tenant, Step::DropSchema, &found).await?;
+    app.rows.drop_schema(tenant).await?;
+    Ok(Attempt::default())
+}
+
+async fn remove_documents(app: &App, tenant: &TenantId) -> Result<Attempt> {
+    let documents = app.index.documents_of(tenant).await?;
+    app.registry.will_be_removed(tenant, Step::RemoveDocuments, &Removed::from([("documents", documents)])).await?;
+    app.index.delete_tenant(tenant).await?;
+    Ok(Attempt::default())
+}
+
+async fn remove_objects(app: &App, tenant: &TenantId) -> Result<Attempt> {
+    let objects = app.archive.owned_by(tenant).await?;
+    app.registry.will_be_removed(tenant, Step::RemoveObjects, &Removed::from([("objects", objects.len() as u64)])).await?;
+    delete(app, objects).await?;
+    Ok(Attempt::default())
+}
+
+/// What is found now was written behind the steps before. The counts are of what each attempt found.
+async fn remove_late(app: &App, tenant: &TenantId, writing: Duration) -> Result<Attempt> {
+    let dropped_for = app.rows.drop_schema(tenant).await?;
+    let documents = app.index.documents_of(tenant).await?;
+    app.index.delete_tenant(tenant).await?;
+    let objects = app.archive.owned_by(tenant).await?;
+    let removed = Removed::from([("documents", documents), ("objects", objects.len() as u64)]);
+    delete(app, objects).await?;
+    Ok(Attempt { waits: dropped_for < writing, removed })
+}
+
+async fn delete(app: &App, objects: Vec<String>) -> Result<()> {
+    stream::iter(objects).map(|path| async move { app.archive.delete(&path).await }).buffer_unordered(REMOVALS_AT_ONCE).try_collect::<()>().await
 }

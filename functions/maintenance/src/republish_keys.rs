@@ -38,7 +38,7 @@ pub async fn republish_keys(app: &App) -> Result<Republished> {
     }
 }
 
-async fn publish(app: &App, grants: &[(KeyHash, Grant)]) -> Result<usize> {
+pub(crate) async fn publish(app: &App, grants: &[(KeyHash, Grant)]) -> Result<usize> {
     app.ring.publish(grants).await?;
     app.registry.mark_published(grants).await?;
     Ok(grants.len())

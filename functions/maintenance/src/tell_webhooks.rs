@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use shared::error::{Result, chain};
 use shared::fault;
-use shared::tenants::{Attempt, Claim, Patience, Registry, Settled};
+use shared::tenants::{Claim, DeliveryAttempt, Patience, Registry, Settled};
 use tokio::task::JoinSet;
 
 use crate::App;
@@ -167,7 +167,7 @@ async fn try_to_deliver(registry: &Registry, sender: &Sender, claim: &Claim, go_
         fault::point("webhooks.before_send");
         let attempt = sender.send(&due).await;
         fault::point("webhooks.after_send");
-        let is_taken = matches!(attempt, Attempt::Taken { .. });
+        let is_taken = matches!(attempt, DeliveryAttempt::Taken { .. });
         told.delivered += u64::from(is_taken);
         told.failed += u64::from(!is_taken);
         metrics::counter!("loggerhub_webhook_attempts_total", "outcome" => if is_taken { "delivered" } else { "failed" }).increment(1);

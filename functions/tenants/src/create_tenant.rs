@@ -1,9 +1,10 @@
 //! Creating a tenant: its id is registered, its schema made, and then it works.
 
 use shared::error::Result;
+use shared::fault;
 use shared::ids::TenantId;
 use shared::rows::Rows;
-use shared::tenants::{By, Registry, Tenant};
+use shared::tenants::{Attempt, By, Registry, Step, Tenant};
 
 use crate::fields::{self, Fields, text};
 
@@ -35,8 +36,11 @@ impl NewTenant {
 /// [`shared::error::Error::Conflict`] `tenant_exists`; `NotFound` where it was deleted meanwhile; weather.
 pub(crate) async fn create(registry: &Registry, rows: &Rows, new: &NewTenant, by: &By) -> Result<Tenant> {
     registry.register(&new.id, &new.name, by).await?;
-    rows.ensure_schema(&new.id).await?;
-    registry.activate(&new.id, by).await
+    fault::point("provisioning.registered");
+    registry.attempt(&new.id, Step::MakeSchema, async { rows.ensure_schema(&new.id).await.map(|()| Attempt::default()) }).await?;
+    let tenant = registry.activate(&new.id, by).await?;
+    fault::point("provisioning.activated");
+    Ok(tenant)
 }
 
 #[cfg(test)]

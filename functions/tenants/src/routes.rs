@@ -8,7 +8,7 @@ use shared::auth::Operator;
 use shared::error::Result;
 use shared::http::{Origin, Params, SmallJson};
 use shared::problem::Problem;
-use shared::tenants::Tenant;
+use shared::tenants::{Tenant, TenantSteps};
 use time::OffsetDateTime;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -135,6 +135,22 @@ async fn restore_tenant(State(app): State<App>, operator: Operator, origin: Orig
     restore_tenant::restore(&app.registry, &app.ring, &id, &operator.by(origin)).await.map(Json)
 }
 
+/// Read the steps of a tenant's making and removal
+///
+/// How far each has come: attempts, the last error, and what was removed. Also of a tenant that is gone: then they are the receipts of its removal.
+#[utoipa::path(
+    get, path = "/v1/tenants/{id}/steps", tag = "tenants", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")),
+    responses(
+        (status = 200, description = "Its steps, those of its making first", body = TenantSteps),
+        (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There never was such a tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come again after `Retry-After`: `postgres_unavailable`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn get_steps(State(app): State<App>, _: Operator, TenantInPath(id): TenantInPath) -> Result<Json<TenantSteps>> {
+    app.registry.steps(&id).await.map(Json)
+}
+
 /// Create an API key
 ///
 /// The key is in the answer, and never shown again. A tenant's key gives `tenant:admin` and `billing:read` only if it holds them.
@@ -250,6 +266,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(post_tenant, get_tenants))
         .routes(routes!(get_tenant, patch_tenant, delete_tenant))
         .routes(routes!(restore_tenant))
+        .routes(routes!(get_steps))
         .routes(routes!(post_key, get_keys))
         .routes(routes!(patch_key, delete_key))
         .routes(routes!(rotate_key))

@@ -126,7 +126,7 @@ pub struct Due {
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attempt {
+pub enum DeliveryAttempt {
     /// The receiver took it.
     Taken {
         /// What it answered.
@@ -268,7 +268,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unavailable`]: it will be tried again.
-    pub async fn settle_delivery(&self, claim: &Claim, due: &Due, attempt: &Attempt, patience: Patience) -> Result<Settled> {
+    pub async fn settle_delivery(&self, claim: &Claim, due: &Due, attempt: &DeliveryAttempt, patience: Patience) -> Result<Settled> {
         let fail = failed(Engine::Control, "writing down a delivery");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let Some(tenant) = hold(&mut tx, claim).await.map_err(&fail)? else { return Ok(Settled::Ended) };
@@ -533,13 +533,13 @@ async fn release(tx: &mut PgConnection, webhook: Uuid) -> sqlx::Result<()> {
     sqlx::query("update webhooks set claim = null, claimed_until = null where id = $1").bind(webhook).execute(tx).await.map(drop)
 }
 
-async fn settle(tx: &mut PgConnection, tenant: &TenantId, claim: &Claim, due: &Due, attempt: &Attempt, patience: Patience) -> sqlx::Result<Settled> {
+async fn settle(tx: &mut PgConnection, tenant: &TenantId, claim: &Claim, due: &Due, attempt: &DeliveryAttempt, patience: Patience) -> sqlx::Result<Settled> {
     let webhook = claim.webhook;
     let (state, status, error, again_in) = match attempt {
-        Attempt::Taken { status } => (DeliveryState::Delivered, Some(*status), None, None),
-        Attempt::Failed { status, error, again_in: None } => (DeliveryState::Dead, *status, Some(error.as_str()), None),
-        Attempt::Failed { status, error, again_in } => (DeliveryState::Pending, *status, Some(error.as_str()), *again_in),
-        Attempt::Gone { status } => (DeliveryState::Dead, Some(*status), Some("the receiver is gone"), None),
+        DeliveryAttempt::Taken { status } => (DeliveryState::Delivered, Some(*status), None, None),
+        DeliveryAttempt::Failed { status, error, again_in: None } => (DeliveryState::Dead, *status, Some(error.as_str()), None),
+        DeliveryAttempt::Failed { status, error, again_in } => (DeliveryState::Pending, *status, Some(error.as_str()), *again_in),
+        DeliveryAttempt::Gone { status } => (DeliveryState::Dead, Some(*status), Some("the receiver is gone"), None),
     };
     // Given up meanwhile, because somebody disabled the webhook: what was delivered was delivered.
     let update = "update webhook_deliveries set state = $2, attempts = attempts + 1, last_attempt_at = now(), last_status = $3, last_error = $4, \
@@ -557,7 +557,7 @@ async fn settle(tx: &mut PgConnection, tenant: &TenantId, claim: &Claim, due: &D
         let row = sqlx::query(failing).bind(webhook).bind(patience.disable_after.as_secs_f64()).fetch_one(&mut *tx).await?;
         let (url, enabled, is_over): (String, bool, bool) = (row.try_get("url")?, row.try_get("enabled")?, row.try_get("is_over")?);
         let reason = match attempt {
-            Attempt::Gone { .. } => Some(DisabledReason::Gone),
+            DeliveryAttempt::Gone { .. } => Some(DisabledReason::Gone),
             _ => is_over.then_some(DisabledReason::Failing),
         };
         if let Some(reason) = reason.filter(|_| enabled) {

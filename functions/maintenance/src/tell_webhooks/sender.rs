@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use shared::error::{Error, Result};
 use shared::settings::WebhookSettings;
-use shared::tenants::{Attempt, Due};
+use shared::tenants::{DeliveryAttempt, Due};
 use shared::webhooks::Target;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -79,23 +79,23 @@ impl Sender {
     }
 
     /// Sends a delivery, once.
-    pub(super) async fn send(&self, due: &Due) -> Attempt {
+    pub(super) async fn send(&self, due: &Due) -> DeliveryAttempt {
         let (status, error, put_off) = match self.request(due).await {
             Ok(answer) => {
                 let (status, put_off) = (answer.status(), put_off(answer.headers(), OffsetDateTime::now_utc()));
                 finish(answer).await;
                 if status.is_success() {
-                    return Attempt::Taken { status: status.as_u16() };
+                    return DeliveryAttempt::Taken { status: status.as_u16() };
                 }
                 if status == StatusCode::GONE {
-                    return Attempt::Gone { status: status.as_u16() };
+                    return DeliveryAttempt::Gone { status: status.as_u16() };
                 }
                 let redirect = if status.is_redirection() { "; redirects are not followed" } else { "" };
                 (Some(status.as_u16()), format!("the receiver answered {}{redirect}", status.as_u16()), put_off)
             }
             Err(error) => (None, error, None),
         };
-        Attempt::Failed { status, error, again_in: self.again_in(due, put_off) }
+        DeliveryAttempt::Failed { status, error, again_in: self.again_in(due, put_off) }
     }
 
     async fn request(&self, due: &Due) -> Result<Response, String> {
@@ -215,8 +215,8 @@ mod tests {
         }
     }
 
-    fn error_of(attempt: Attempt) -> String {
-        if let Attempt::Failed { status: None, error, again_in: Some(_) } = attempt { error } else { panic!("{attempt:?}") }
+    fn error_of(attempt: DeliveryAttempt) -> String {
+        if let DeliveryAttempt::Failed { status: None, error, again_in: Some(_) } = attempt { error } else { panic!("{attempt:?}") }
     }
 
     #[tokio::test]
@@ -252,7 +252,7 @@ mod tests {
             String::from_utf8_lossy(&request[..read]).into_owned()
         };
         let (attempt, request) = tokio::join!(async { sender.send(&due(format!("http://hook.example:{port}/a?b=c"))).await }, receive);
-        assert_eq!((attempt, asked.load(Ordering::SeqCst)), (Attempt::Taken { status: 204 }, 1));
+        assert_eq!((attempt, asked.load(Ordering::SeqCst)), (DeliveryAttempt::Taken { status: 204 }, 1));
         assert!(request.starts_with("POST /a?b=c HTTP/1.1\r\n") && request.contains("webhook-signature: v1,"), "{request}");
     }
 

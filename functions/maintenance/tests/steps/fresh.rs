@@ -58,7 +58,7 @@ impl Fresh {
         }
         let app = App::connect(&Settings::from_env(&env).expect("settings")).await.expect("settings that make sense");
         app.registry.migrate().await.expect("it migrates");
-        app.rows.migrate().await.expect("it migrates");
+        app.rows.migrate(|_, _| {}).await.expect("it migrates");
         let logs = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.database(&format!("{name}_logs")));
         Self { app, env, name, server, logs }
     }

@@ -1,0 +1,277 @@
+//! The walk: every operation by every caller, with its own values and with another tenant's.
+//!
+//! What only reads comes first, then what changes by those who must not change anything of A, with A's state read again after each request of somebody who is let
+//! in, and after those of all whom the route must refuse; what A and the operator may change comes last.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::callers::{Caller, Side, Who};
+use super::client::{Answer, Client, Request};
+use super::document::{Operation, Place, Way};
+use super::judge::{self, Whose, may};
+use super::plant::{self, Planted};
+use super::state;
+use super::values::{self, Filling, OF_A_LOG, Thing};
+use crate::looking::progress;
+
+/// What became of one request.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Which operation, and which caller, by their places in their lists.
+    pub(super) operation: usize,
+    pub(super) caller: usize,
+    /// What was sent, for people.
+    pub(super) what: String,
+    pub(super) status: u16,
+    pub(super) fault: Option<String>,
+}
+
+/// All that was found out.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) steps: Vec<Step>,
+    /// What is wrong with an operation itself.
+    pub(super) faults: Vec<String>,
+    /// What could not be tried, and why.
+    pub(super) notes: Vec<String>,
+}
+
+impl Walked {
+    /// All that is wrong, a line each.
+    pub(super) fn wrong(&self, operations: &[Operation], callers: &[Caller]) -> Vec<String> {
+        let of_step = |step: &Step| step.fault.as_ref().map(|fault| format!("{} by {} with {}: {fault}", operations[step.operation].name(), callers[step.caller].name, step.what));
+        self.faults.iter().cloned().chain(self.steps.iter().filter_map(of_step)).collect()
+    }
+}
+
+/// Who walks, and what it needs for it.
+pub(super) struct Walk<'a> {
+    client: &'a Client,
+    operations: &'a [Operation],
+    callers: &'a [Caller],
+    planted: Planted,
+    walked: Walked,
+    /// A's state as it was read last.
+    state: BTreeMap<String, Value>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(client: &'a Client, operations: &'a [Operation], callers: &'a [Caller], planted: Planted) -> Self {
+        Self { client, operations, callers, planted, walked: Walked::default(), state: BTreeMap::new() }
+    }
+
+    /// Walks all of it.
+    ///
+    /// # Errors
+    /// No answer: then nothing is known.
+    pub(super) async fn all(mut self) -> anyhow::Result<Walked> {
+        let operations = self.operations;
+        let mut known: Vec<(usize, &Operation, &[Way])> = Vec::new();
+        for (at, operation) in operations.iter().enumerate() {
+            let lacking = values::lacking(operation);
+            self.walked.faults.extend(operation.ways.as_ref().err().iter().copied().chain(&lacking).map(|fault| format!("{}: {fault}", operation.name())));
+            match &operation.ways {
+                Ok(_) if self.lacks_letters(operation) => {
+                    self.walked.notes.push(format!("{} was not tried: {}", operation.name(), self.planted.no_letters.as_deref().unwrap_or_default()))
+                }
+                Ok(ways) if lacking.is_empty() => known.push((at, operation, ways)),
+                _ => {}
+            }
+        }
+        let callers: Vec<(usize, &Caller)> = self.callers.iter().enumerate().collect();
+        for (at, operation, ways) in known.iter().filter(|(_, operation, _)| !operation.changes()) {
+            for caller in &callers {
+                self.call(*at, operation, ways, *caller).await?;
+            }
+        }
+        self.state = state::of(self.client, operations, self.planted.of(Side::A)).await?;
+        for may_change_a in [false, true] {
+            for (at, operation, ways) in known.iter().filter(|(_, operation, _)| operation.changes()) {
+                for caller in callers.iter().filter(|(_, caller)| changes_a(ways, &caller.who) == may_change_a) {
+                    self.call(*at, operation, ways, *caller).await?;
+                }
+                if !may_change_a {
+                    self.look_at_a_after_refusals(operation).await?;
+                }
+            }
+        }
+        for (at, operation, ways) in &known {
+            self.expect_a_success(*at, operation, ways);
+        }
+        Ok(self.walked)
+    }
+
+    fn lacks_letters(&self, operation: &Operation) -> bool {
+        let names_letter = |name: &str| values::in_path(&operation.path, name) == Some(Thing::DeadLetter);
+        self.planted.no_letters.is_some() && operation.parameters.iter().any(|one| one.place == Place::Path && names_letter(&one.name))
+    }
+
+    /// The reading routes whose answers to A are not what they were when it was looked at last.
+    async fn changed_of_a(&mut self) -> anyhow::Result<Vec<String>> {
+        let now = state::of(self.client, self.operations, self.planted.of(Side::A)).await?;
+        let changed = state::changed(&self.state, &now);
+        self.state = now;
+        Ok(changed)
+    }
+
+    /// Those whom a route lets in are looked behind one by one; those whom it must refuse for who they are, together.
+    async fn look_at_a_after_refusals(&mut self, operation: &Operation) -> anyhow::Result<()> {
+        let changed = self.changed_of_a().await?;
+        if !changed.is_empty() {
+            self.walked.faults.push(format!("{}: after somebody had asked whom it must refuse, A is not what it was, by {}", operation.name(), changed.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Where nobody who may is answered, refusals prove nothing: what was sent may be no good.
+    fn expect_a_success(&mut self, at: usize, operation: &Operation, ways: &[Way]) {
+        let by_who_may: Vec<u16> = self.walked.steps.iter().filter(|step| step.operation == at && may(ways, &self.callers[step.caller].who)).map(|step| step.status).collect();
+        if !by_who_may.iter().any(|status| (200..300).contains(status)) {
+            let fault = format!(
+                "{}: nobody who may was answered with a success ({by_who_may:?}), so nothing is proved: its values in server/src/isolation_check/values.rs are no good",
+                operation.name()
+            );
+            self.walked.faults.push(fault);
+        }
+    }
+
+    /// One caller, with all that it sends to one operation.
+    async fn call(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller)) -> anyhow::Result<()> {
+        progress(&format!("{} by {}", operation.name(), caller.1.name));
+        let side = if let Who::Tenant { of, .. } = &caller.1.who { *of } else { Side::A };
+        let is_operator = caller.1.who == Who::Operator;
+        let ids = match operation.changes() && may(ways, &caller.1.who) {
+            true => plant::spare(self.client, self.operations, &mut self.planted, side, operation).await?,
+            false => plant::ids_of(operation, self.planted.of(side))?,
+        };
+        let own = plant::request(self.client, operation, self.planted.of(side), &ids, is_operator)?;
+        self.send(at, operation, ways, caller, Whose::Own, own, "its own values", Vec::new()).await?;
+        let Who::Tenant { of, .. } = &caller.1.who else { return Ok(()) };
+        let other = if *of == Side::A { Side::B } else { Side::A };
+        self.foreign_paths(at, operation, ways, caller, side, other).await?;
+        if caller.1.is_thorough {
+            self.each_parameter(at, operation, ways, caller, side, other).await?;
+        }
+        Ok(())
+    }
+
+    /// With another tenant's ids in the path: all of them, and where there are several each one alone.
+    async fn foreign_paths(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
+        let (own, theirs) = (plant::ids_of(operation, self.planted.of(side))?, plant::ids_of(operation, self.planted.of(other))?);
+        let mut tries: Vec<(String, BTreeMap<String, String>)> = Vec::new();
+        if !own.is_empty() {
+            tries.push((format!("the path of {other:?}"), theirs.clone()));
+        }
+        if own.len() > 1 {
+            let one_of = |name: &String| own.iter().map(|(known, id)| (known.clone(), if known == name { theirs[name].clone() } else { id.clone() })).collect();
+            tries.extend(own.keys().map(|name| (format!("`{name}` of {other:?} in the path"), one_of(name))));
+        }
+        for (what, ids) in tries {
+            let request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
+            let sent = ids.into_values().collect();
+            self.send(at, operation, ways, caller, Whose::ForeignPath, request, &what, sent).await?;
+        }
+        Ok(())
+    }
+
+    /// Each parameter and field alone: another tenant's where it names what somebody has, else a plain one.
+    async fn each_parameter(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
+        let may_change = operation.changes() && may(ways, &caller.1.who);
+        for parameter in operation.parameters.iter().filter(|parameter| parameter.place != Place::Path) {
+            let filling = values::elsewhere(&operation.path, &parameter.name).context("it is complete")?;
+            let value = match filling {
+                Filling::Cursor => match self.cursor_of(operation, ways, other).await? {
+                    Some(cursor) => cursor,
+                    None => {
+                        self.walked.faults.push(format!("{}: {other:?} was answered no cursor, so none could be tried: plant more of what it lists", operation.name()));
+                        continue;
+                    }
+                },
+                filling => plant::value(self.client, self.planted.of(if filling.is_somebodys() { other } else { side }), Some(filling))?,
+            };
+            let ids =
+                if may_change { plant::spare(self.client, self.operations, &mut self.planted, side, operation).await? } else { plant::ids_of(operation, self.planted.of(side))? };
+            let mut request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
+            plant::put(&mut request, parameter.place, &parameter.name, value.clone());
+            let what = if filling.is_somebodys() { format!("`{}` of {other:?}", parameter.name) } else { format!("`{}`", parameter.name) };
+            self.send(at, operation, ways, caller, Whose::ForeignElsewhere, request, &what, vec![value]).await?;
+        }
+        let Some(body) = &operation.body else { return Ok(()) };
+        let of_a_log = OF_A_LOG.iter().filter(|_| body.fields.is_empty());
+        let of_a_log = of_a_log.map(|(name, filling)| (super::document::Field { name: (*name).to_owned(), required: false, is_list: false }, *filling));
+        let listed = body.fields.iter().filter_map(|field| Some((field.clone(), values::elsewhere(&body.schema, &field.name)?)));
+        for (field, filling) in listed.chain(of_a_log) {
+            // Words would be kept with what is made, and its maker may read them again.
+            let is_foreign = matches!(filling, Filling::Id(_));
+            let value = plant::value(self.client, self.planted.of(if is_foreign { other } else { side }), Some(filling))?;
+            let ids =
+                if may_change { plant::spare(self.client, self.operations, &mut self.planted, side, operation).await? } else { plant::ids_of(operation, self.planted.of(side))? };
+            let mut request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
+            plant::put_field(request.body.get_or_insert_default(), &field, value.clone());
+            let what = if is_foreign { format!("`{}` of {other:?} in the body", field.name) } else { format!("`{}` in the body", field.name) };
+            self.send(at, operation, ways, caller, Whose::ForeignElsewhere, request, &what, vec![value]).await?;
+        }
+        Ok(())
+    }
+
+    /// The cursor that somebody who may is answered with one thing a page.
+    async fn cursor_of(&self, operation: &Operation, ways: &[Way], side: Side) -> anyhow::Result<Option<String>> {
+        let tenant = self.planted.of(side);
+        let is_operators = !ways.iter().any(|way| matches!(way, Way::Scopes(_)));
+        let mut request = plant::request(self.client, operation, tenant, &plant::ids_of(operation, tenant)?, is_operators)?;
+        if operation.parameters.iter().any(|parameter| parameter.name == "limit") {
+            plant::put(&mut request, Place::Query, "limit", "1".to_owned());
+        }
+        let who = if is_operators { self.client.as_operator() } else { tenant.as_itself() };
+        let answer = self.client.call(&who, &request).await?;
+        Ok(cursor_in(&answer))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that there is to know of one request")]
+    async fn send(
+        &mut self,
+        at: usize,
+        operation: &Operation,
+        ways: &[Way],
+        caller: (usize, &Caller),
+        whose: Whose,
+        request: Request,
+        what: &str,
+        sent: Vec<String>,
+    ) -> anyhow::Result<()> {
+        let who = &caller.1.who;
+        let answer = self.client.call(&caller.1.headers, &request).await?;
+        let told = match who {
+            // It may see all.
+            Who::Operator if may(ways, who) => Vec::new(),
+            Who::Tenant { of, .. } => self.planted.not_for(Some(*of)),
+            // It sends A's ids, and may be told no more than those.
+            Who::Nobody | Who::Operator => self.planted.not_for(None),
+        };
+        let parameters = request.query.iter().chain(&request.headers).map(|(_, value)| value.clone());
+        let sent: Vec<String> = sent.into_iter().chain([request.path.clone()]).chain(parameters).chain(request.body.iter().map(Value::to_string)).collect();
+        let mut fault = judge::fault(judge::expected(operation, ways, who, whose), answer.status, &answer.whole(), &told, &sent);
+        if operation.changes() && may(ways, who) && !changes_a(ways, who) {
+            let changed = self.changed_of_a().await?;
+            if !changed.is_empty() {
+                fault = Some(format!("answered {}, and A is not what it was, by {}", answer.status, changed.join(", ")));
+            }
+        }
+        self.walked.steps.push(Step { operation: at, caller: caller.0, what: what.to_owned(), status: answer.status, fault });
+        Ok(())
+    }
+}
+
+/// Whether a caller may change what A has.
+fn changes_a(ways: &[Way], who: &Who) -> bool {
+    matches!(who, Who::Operator | Who::Tenant { of: Side::A, .. }) && may(ways, who)
+}
+
+fn cursor_in(answer: &Answer) -> Option<String> {
+    let body = answer.json();
+    let said = body["next_cursor"].as_str().or_else(|| body["cursor"].as_str()).map(str::to_owned);
+    said.or_else(|| answer.headers.get("x-export-cursor")?.to_str().ok().map(str::to_owned))
+}
