@@ -69,7 +69,7 @@ impl Target {
         if !allow_private && port != HTTPS && port < FIRST_FREE_PORT {
             return Err(TargetError::Port);
         }
-        if !allow_private && !may_be_public(url.host().ok_or(TargetError::NotAUrl)?) {
+        if !allow_private && !may_be_public(&url.host().ok_or(TargetError::NotAUrl)?) {
             return Err(TargetError::Inside);
         }
         Ok(Self(url))
@@ -95,10 +95,10 @@ impl fmt::Display for Target {
 }
 
 /// Whether a host may lead to the outside. A number in any of the forms that C's `inet_aton` reads is an address to `Url`, as to browsers.
-fn may_be_public(host: Host<&str>) -> bool {
+fn may_be_public(host: &Host<&str>) -> bool {
     match host {
-        Host::Ipv4(address) => is_public(address.into()),
-        Host::Ipv6(address) => is_public(address.into()),
+        Host::Ipv4(address) => is_public((*address).into()),
+        Host::Ipv6(address) => is_public((*address).into()),
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
             let is_inside = |inside: &str| name.strip_suffix(inside).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
