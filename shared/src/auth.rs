@@ -4,7 +4,7 @@
 //! A key is looked up in the process's cache, then in Redis, and where Redis is in trouble in Postgres, if this function has
 //! it. Scopes are part of the type that a handler asks for ([`Caller<Read>`]), so a route without one cannot be written.
 //!
-//! Sessions open what a function does that has both Redis and Postgres ([`session`]). Ingest has no Postgres and takes keys only
+//! Sessions open what a function does that has both Redis and Postgres (`auth/session.rs`). Ingest has no Postgres and takes keys only
 //! ([`KeyCaller`]): logs are sent by programs, each batch names the key that it is counted by, and a page in a browser has no business there.
 
 mod session;
