@@ -19,12 +19,11 @@ pub const FORGOTTEN: &[(&str, &str)] = &[
     ("invitations", "invitations"),
     ("memberships", "members"),
     ("quota_notices", "quota_notices"),
-    ("webhooks", "webhooks"),
     ("api_keys", "keys"),
 ];
 
-/// Tables whose rows stay: what was done, what is to be told, what was billed, and the ledger itself.
-pub const KEPT: &[&str] = &["audit_trail", "outbox", "tenant_steps", "tenant_plans", "invoices", "credits"];
+/// Tables whose rows stay: what was done, what is to be told, what was billed, and the ledger itself. Webhooks go once they were told of the end.
+pub const KEPT: &[&str] = &["audit_trail", "outbox", "tenant_steps", "tenant_plans", "invoices", "credits", "webhooks"];
 
 impl Registry {
     /// Begins the deletion of a tenant: it is not seen any more, and its keys become tombstones: publish them after. Until `grace` is over it can
