@@ -181,18 +181,19 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`] and [`tell_bus`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let now = OffsetDateTime::now_utc();
-    let (keys, partitions, tenants, consumers, forgotten_events, usage, sampled, closed, waiting) = tokio::join!(
+    let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
         step("forget_told", Box::pin(forget_told(app))),
-        step("add_up_usage", Box::pin(add_up_usage(app))),
-        step("sample_storage", Box::pin(sample_storage(app, now))),
-        step("close_months", Box::pin(close_months(app, now))),
         step("measure", Box::pin(measure(app))),
     );
+    // One after another, and after what cannot wait: they share some connections with it.
+    let now = OffsetDateTime::now_utc();
+    let usage = step("add_up_usage", Box::pin(add_up_usage(app))).await;
+    let sampled = step("sample_storage", Box::pin(sample_storage(app, now))).await;
+    let closed = step("close_months", Box::pin(close_months(app, now))).await;
     let report = Report { keys, partitions, tenants, consumers, forgotten_events, usage, sampled, closed, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
