@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use subtle::ConstantTimeEq;
@@ -25,8 +25,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::{Engine, Error, Result};
-use crate::grant::{Grant, Scope};
-use crate::http::Origin;
+use crate::grant::{Allowed, Grant, Scope};
+use crate::http::{ClientAddress, Origin, Page};
 use crate::ids::{ApiKey, KeyHash, TenantId};
 use crate::keys::{KeyRing, Lookup};
 use crate::people::Role;
@@ -37,6 +37,10 @@ use crate::timestamp;
 
 /// How long a process may believe what it looked up: a revoked key opens nothing after that (design, section 2).
 const CACHE_FOR: Duration = Duration::from_secs(5);
+/// How often a process notes that a key is used.
+const NOTE_USE_EVERY: Duration = Duration::from_secs(60);
+/// How long that may take: a request waits for it.
+const NOTE_USE_WITHIN: Duration = Duration::from_millis(200);
 /// Keys remembered, known and unknown ones.
 const CACHE_SIZE: u64 = 100_000;
 /// The other header for the operator's token: behind a gateway that checks signatures, `Authorization` holds the signature.
@@ -63,6 +67,8 @@ pub struct Authenticator {
     operator: Option<Secret>,
     door: Option<session::Door>,
     cache: moka::future::Cache<KeyHash, Option<Arc<Grant>>>,
+    /// Keys of which it was noted within the minute that they are used.
+    used: moka::future::Cache<KeyHash, ()>,
 }
 
 impl Authenticator {
@@ -70,7 +76,8 @@ impl Authenticator {
     #[must_use]
     pub fn new(ring: KeyRing, operator: Option<Secret>) -> Self {
         let cache = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_FOR).build();
-        Self { ring, registry: None, operator, door: None, cache }
+        let used = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(NOTE_USE_EVERY).build();
+        Self { ring, registry: None, operator, door: None, cache, used }
     }
 
     /// The same, asking `registry` when the ring cannot tell.
@@ -101,6 +108,18 @@ impl Authenticator {
     async fn grant(&self, hash: KeyHash) -> Result<Arc<Grant>> {
         let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(share)?;
         grant.filter(|grant| grant.is_live(timestamp::from_datetime(OffsetDateTime::now_utc()))).ok_or(Error::Unauthenticated)
+    }
+
+    /// Notes that a key is used, once a minute; whether it can be noted makes no difference to who uses it.
+    async fn note_use(&self, hash: &KeyHash, grant: &Grant) {
+        if self.used.contains_key(hash) {
+            return;
+        }
+        self.used.insert(*hash, ()).await;
+        let noted = tokio::time::timeout(NOTE_USE_WITHIN, self.ring.note_use(hash, grant.key_id)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::debug!(key_id = %grant.key_id, "that a key was used could not be noted");
+        }
     }
 
     async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
@@ -211,7 +230,7 @@ impl<P: Permission> Caller<P> {
     /// As extracting a [`Caller`]; [`Error::NotFound`] for a tenant that is not the caller's.
     pub async fn of_tenant(parts: &Parts, auth: &Authenticator, tenant: &TenantId) -> Result<Self> {
         if let Some(key) = presented(&parts.headers) {
-            let caller = Self::of_presented(auth, key).await?;
+            let caller = Self::of_presented(auth, key, parts).await?;
             return if caller.tenant == *tenant { Ok(caller) } else { Err(Error::NotFound("tenant")) };
         }
         let signed_in = auth.signed_in(parts).await?.ok_or(Error::Unauthenticated)?;
@@ -221,9 +240,15 @@ impl<P: Permission> Caller<P> {
         Self::of_person(signed_in, tenant)
     }
 
-    async fn of_presented(auth: &Authenticator, key: &str) -> Result<Self> {
+    /// Who presents this key, if the key may be used from there.
+    async fn of_presented(auth: &Authenticator, key: &str, parts: &Parts) -> Result<Self> {
         let key = ApiKey::parse(key).map_err(|_| Error::Unauthenticated)?;
-        Self::of_key(auth, key.hash()).await
+        let caller = Self::of_key(auth, key.hash()).await?;
+        if let Who::Key { grant, hash } = &caller.who {
+            come_from(&grant.allowed, parts)?;
+            auth.note_use(hash, grant).await;
+        }
+        Ok(caller)
     }
 
     /// The key, where one calls, and no person.
@@ -280,6 +305,25 @@ impl<P: Permission> Caller<P> {
     }
 }
 
+/// Whether a request comes from where its key may be used; a page of a browser that may is told so.
+///
+/// # Errors
+/// [`Error::Forbidden`] `network_not_allowed` or `origin_not_allowed`.
+fn come_from(allowed: &Allowed, parts: &Parts) -> Result<()> {
+    let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0.parse().ok());
+    if !allowed.address(address) {
+        return Err(Error::Forbidden { code: "network_not_allowed", detail: "this key may not be used from this address".to_owned() });
+    }
+    let origin = parts.headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    if !allowed.origin(origin) {
+        return Err(Error::Forbidden { code: "origin_not_allowed", detail: "this key may not be used by pages of this origin".to_owned() });
+    }
+    if let Some(page) = parts.extensions.get::<Page>().filter(|_| !allowed.origins.is_empty()) {
+        page.let_read();
+    }
+    Ok(())
+}
+
 /// # Errors
 /// [`Error::Forbidden`] for scopes that do not open what `P` asks, or a suspended tenant where it writes.
 fn admit<P: Permission>(scopes: &[Scope], is_suspended: bool, who: &str) -> Result<()> {
@@ -304,7 +348,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let auth = Authenticator::from_ref(state);
         let caller = if let Some(key) = presented(&parts.headers) {
-            Self::of_presented(&auth, key).await?
+            Self::of_presented(&auth, key, parts).await?
         } else {
             let signed_in = auth.signed_in(parts).await?.ok_or(Error::Unauthenticated)?;
             let tenant = signed_in.chosen_tenant(&parts.headers)?.clone();
@@ -333,7 +377,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let key = presented(&parts.headers).ok_or(Error::Unauthenticated)?;
-        match Caller::<P>::of_presented(&Authenticator::from_ref(state), key).await?.who {
+        match Caller::<P>::of_presented(&Authenticator::from_ref(state), key, parts).await?.who {
             Who::Key { grant, .. } => {
                 tracing::Span::current().record("tenant", grant.tenant.as_str());
                 Ok(Self { grant, permission: PhantomData })

@@ -2,14 +2,19 @@
 //! Beside it the two ways in which handlers read what was sent.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
-use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    HeaderName, HeaderValue, ORIGIN, VARY,
+};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
@@ -38,6 +43,40 @@ pub fn dress(router: Router) -> Router {
 /// The address that a request came from: of the client, or of the proxy before us. Whoever serves the routes knows it.
 #[derive(Debug, Clone)]
 pub struct ClientAddress(pub String);
+
+/// A page in a browser that sends a request, and whether it may read the answer (Fetch Standard, section 3.2, "CORS protocol").
+#[derive(Debug, Clone)]
+pub struct Page {
+    origin: HeaderValue,
+    may_read: Arc<AtomicBool>,
+}
+
+impl Page {
+    /// Lets it read the answer: its key names its origin.
+    pub(crate) fn let_read(&self) {
+        self.may_read.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Headers that a page may send.
+const PAGE_HEADERS: &str = "authorization, content-encoding, content-type, idempotency-key, last-event-id, x-api-key, x-request-id";
+/// How long a browser remembers what it was told of a route, in seconds.
+const PAGE_ASKS_AGAIN_AFTER: &str = "600";
+
+/// Answers a browser that asks whether a page may send a request. It may: what the page's key says of its origin is looked at when the
+/// request comes, and no cookie goes with it, since that is not allowed here.
+fn answer_preflight(request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    let origin = headers.get(ORIGIN).filter(|_| request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))?;
+    let told = [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE")),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(PAGE_HEADERS)),
+        (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PAGE_ASKS_AGAIN_AFTER)),
+        (VARY, HeaderValue::from_static("origin")),
+    ];
+    Some((StatusCode::NO_CONTENT, HeaderMap::from_iter(told)).into_response())
+}
 
 /// Where a request came from, for the audit trail.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +107,15 @@ async fn attend(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
 
     request.extensions_mut().insert(RequestId(id.clone()));
+    let page = request.headers().get(ORIGIN).cloned().map(|origin| Page { origin, may_read: Arc::default() });
+    if let Some(page) = page.clone() {
+        request.extensions_mut().insert(page);
+    }
     let span = tracing::info_span!("request", request_id = %id, method = %method, route, tenant = tracing::field::Empty);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = match answer_preflight(&request) {
+        Some(answer) => answer,
+        None => next.run(request).instrument(span.clone()).await,
+    };
 
     let pending = response.extensions_mut().remove::<Pending>();
     let cause = pending.as_ref().and_then(|pending| pending.cause.clone());
@@ -82,6 +128,11 @@ async fn attend(mut request: Request, next: Next) -> Response {
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(page) = page.filter(|page| page.may_read.load(Ordering::Relaxed)) {
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, page.origin);
+        response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ratelimit, ratelimit-policy, retry-after, x-request-id"));
+        response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
     }
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     report(&span, &method, route, response.status(), began, cause.as_deref());

@@ -5,8 +5,11 @@
 //! not found in it may exist all the same, and the answer is "I do not know", never "no such key". Whoever makes a part again
 //! sets `PREFIX{kN}:making` first, which becomes the marker: if Redis loses the part once more meanwhile, it loses that too.
 
+use std::collections::HashMap;
+
 use futures::future::try_join_all;
 use redis::Script;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -33,6 +36,12 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('RENAME', KEYS[1], KEYS[2])
 return 1";
 
+/// Forgets a key's last use, unless it was used again since.
+const FORGET_USES: &str = "
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end";
+
 /// Grants in one script call: Redis does nothing else meanwhile, and ingest waits (some 10 us a grant).
 const GRANTS_AT_ONCE: usize = 500;
 
@@ -42,6 +51,16 @@ const GRANTS_AT_ONCE: usize = 500;
 pub struct Making {
     part: u8,
     token: String,
+}
+
+/// When a key was used last.
+#[derive(Debug, Clone)]
+pub struct Use {
+    part: u8,
+    /// The key.
+    pub key_id: Uuid,
+    /// The beginning of that minute.
+    pub at: OffsetDateTime,
 }
 
 /// What the ring says of a key.
@@ -102,6 +121,51 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Notes that a key is used in this minute.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_use(&self, hash: &KeyHash, key_id: Uuid) -> Result<()> {
+        let minute = OffsetDateTime::now_utc().unix_timestamp().div_euclid(60);
+        let mut note = redis::cmd("HSET");
+        note.arg(self.used(hash.part())).arg(key_id.to_string()).arg(minute);
+        note.query_async(&mut self.redis.connection.clone()).await.map_err(failed)
+    }
+
+    /// The keys that were used since this was [forgotten](Self::forget_uses), and in which minute last.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn uses(&self) -> Result<Vec<Use>> {
+        let asked = (0..PARTS).map(|part| async move {
+            let found: HashMap<String, i64> = redis::cmd("HGETALL").arg(self.used(part)).query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
+            let used = found.into_iter().filter_map(|(id, minute)| Some((Uuid::parse_str(&id).ok()?, minute)));
+            Ok::<_, Error>(
+                used.filter_map(|(key_id, minute)| Some(Use { part, key_id, at: OffsetDateTime::from_unix_timestamp(minute.checked_mul(60)?).ok()? })).collect::<Vec<_>>(),
+            )
+        });
+        Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// Forgets uses that are kept elsewhere; what was noted since stays.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn forget_uses(&self, kept: &[Use]) -> Result<()> {
+        let script = Script::new(FORGET_USES);
+        for part in 0..PARTS {
+            let of_part: Vec<&Use> = kept.iter().filter(|one| one.part == part).collect();
+            for some in of_part.chunks(GRANTS_AT_ONCE) {
+                let mut call = script.key(self.used(part));
+                for one in some {
+                    call.arg(one.key_id.to_string()).arg(one.at.unix_timestamp().div_euclid(60));
+                }
+                call.invoke_async::<()>(&mut self.redis.connection.clone()).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The parts that were lost, or never made.
     ///
     /// # Errors
@@ -140,6 +204,10 @@ impl KeyRing {
 
     fn key(&self, hash: &KeyHash) -> String {
         format!("{}{{k{}}}:key:{hash}", self.redis.prefix, hash.part())
+    }
+
+    fn used(&self, part: u8) -> String {
+        format!("{}{{k{part}}}:used", self.redis.prefix)
     }
 
     fn marker(&self, part: u8) -> String {

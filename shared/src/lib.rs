@@ -25,6 +25,7 @@ pub mod webhooks;
 
 pub mod auth;
 pub mod http;
+pub mod lambda;
 pub mod problem;
 
 pub mod archive;

@@ -1,5 +1,6 @@
 //! The ingest function on Lambda.
 
+use axum::middleware;
 use shared::http;
 use shared::settings::Env;
 use shared::telemetry::{self, Embedded};
@@ -10,5 +11,6 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&env)?;
     let app = ingest::App::connect(&ingest::config::Settings::from_env(&env)?).await?;
     let metrics = Embedded::count("ingest")?;
-    lambda_http::run(metrics.dress(http::dress(ingest::router(app)))).await.map_err(anyhow::Error::from_boxed)
+    let router = http::dress(ingest::router(app)).layer(middleware::from_fn(shared::lambda::note_address));
+    lambda_http::run(metrics.dress(router)).await.map_err(anyhow::Error::from_boxed)
 }

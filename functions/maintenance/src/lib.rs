@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
+//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`note_used_keys`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
 //! [`close_months`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
@@ -19,6 +19,7 @@ mod index_missed;
 mod keep_partitions;
 mod keep_refusals;
 mod measure;
+mod note_used_keys;
 mod period;
 mod positions;
 mod rebuild;
@@ -52,6 +53,7 @@ pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
 pub use keep_refusals::keep_refusals;
 pub use measure::{Waiting, measure};
+pub use note_used_keys::note_used_keys;
 pub use period::Period;
 pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
@@ -144,6 +146,8 @@ pub struct Report {
     pub forgotten_events: Option<u64>,
     /// Hours of which it was kept what was refused.
     pub refused_hours: Option<u64>,
+    /// Keys of which it was noted when they were used last.
+    pub used_keys: Option<u64>,
     /// Marks of quotas that were told.
     pub quota_marks: Option<u64>,
     /// Lines of usage that were added up.
@@ -175,6 +179,7 @@ impl Report {
                 hooked: None,
                 forgotten_events: None,
                 refused_hours: None,
+                used_keys: None,
                 quota_marks: None,
                 usage: None,
                 sampled: None,
@@ -203,20 +208,22 @@ pub async fn run_all(app: &App) -> Report {
 
 /// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`], [`tell_webhooks`] and [`keep_refusals`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
-    let now = OffsetDateTime::now_utc();
-    let (keys, partitions, tenants, consumers, forgotten_events, quota_marks, usage, sampled, closed, waiting) = tokio::join!(
+    let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
         step("keep_partitions", Box::pin(keep_partitions(app))),
         step("finish_tenants", Box::pin(finish_tenants(app, Patience::default()))),
         step("forget_consumers", Box::pin(forget_consumers(app))),
         step("forget_told", Box::pin(forget_told(app))),
-        step("watch_quotas", Box::pin(watch_quotas(app))),
-        step("add_up_usage", Box::pin(add_up_usage(app))),
-        step("sample_storage", Box::pin(sample_storage(app, now))),
-        step("close_months", Box::pin(close_months(app, now))),
         step("measure", Box::pin(measure(app))),
     );
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, quota_marks, usage, sampled, closed, waiting, ..Report::default() };
+    // One after another, and after what cannot wait: they share some connections with it.
+    let now = OffsetDateTime::now_utc();
+    let used_keys = step("note_used_keys", Box::pin(note_used_keys(app))).await;
+    let quota_marks = step("watch_quotas", Box::pin(watch_quotas(app))).await;
+    let usage = step("add_up_usage", Box::pin(add_up_usage(app))).await;
+    let sampled = step("sample_storage", Box::pin(sample_storage(app, now))).await;
+    let closed = step("close_months", Box::pin(close_months(app, now))).await;
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, quota_marks, usage, sampled, closed, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

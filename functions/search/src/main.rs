@@ -1,5 +1,6 @@
 //! The search function on Lambda.
 
+use axum::middleware;
 use shared::http;
 use shared::settings::Env;
 use shared::telemetry::{self, Embedded};
@@ -10,5 +11,6 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&env)?;
     let app = search::App::connect(&search::config::Settings::from_env(&env)?).await?;
     let metrics = Embedded::count("search")?;
-    lambda_http::run(metrics.dress(http::dress(search::router(app)))).await.map_err(anyhow::Error::from_boxed)
+    let router = http::dress(search::router(app)).layer(middleware::from_fn(shared::lambda::note_address));
+    lambda_http::run(metrics.dress(router)).await.map_err(anyhow::Error::from_boxed)
 }

@@ -26,7 +26,6 @@ mod access;
 mod audit_routes;
 mod change_key;
 mod change_tenant;
-mod client_address;
 mod create_key;
 mod create_tenant;
 mod credits;
@@ -78,7 +77,6 @@ use shared::sessions::Sessions;
 use shared::settings::WebhookKeeping;
 use shared::tenants::Registry;
 
-pub use client_address::note_address;
 pub use people::People;
 pub use routes::{openapi, router};
 

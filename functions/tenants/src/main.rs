@@ -11,6 +11,6 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&env)?;
     let app = tenants::App::connect(&tenants::config::Settings::from_env(&env)?)?;
     let metrics = Embedded::count("tenants")?;
-    let router = http::dress(tenants::router(app)).layer(middleware::from_fn(tenants::note_address));
+    let router = http::dress(tenants::router(app)).layer(middleware::from_fn(shared::lambda::note_address));
     lambda_http::run(metrics.dress(router)).await.map_err(anyhow::Error::from_boxed)
 }

@@ -14,13 +14,8 @@ use crate::postgres::failed;
 
 /// Tables of the control database whose rows go with their tenant (`tenant_id`), and what the receipt calls them. Whoever adds a table with that
 /// column lists it here or in [`KEPT`].
-pub const FORGOTTEN: &[(&str, &str)] = &[
-    ("saved_searches", "saved_searches"),
-    ("invitations", "invitations"),
-    ("memberships", "members"),
-    ("quota_notices", "quota_notices"),
-    ("api_keys", "keys"),
-];
+pub const FORGOTTEN: &[(&str, &str)] =
+    &[("saved_searches", "saved_searches"), ("invitations", "invitations"), ("memberships", "members"), ("quota_notices", "quota_notices"), ("api_keys", "keys")];
 
 /// Tables whose rows stay: what was done, what is to be told, what was billed, and the ledger itself. Webhooks go once they were told of the end.
 pub const KEPT: &[&str] = &["audit_trail", "outbox", "tenant_steps", "tenant_plans", "invoices", "credits", "webhooks"];

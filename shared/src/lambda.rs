@@ -1,10 +1,11 @@
-//! Where requests come from, on Lambda.
+//! What API Gateway tells of requests, on Lambda.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use lambda_http::request::RequestContext;
-use shared::http::ClientAddress;
+
+use crate::http::ClientAddress;
 
 /// Notes what API Gateway says of where a request came from: a layer.
 pub async fn note_address(mut request: Request, next: Next) -> Response {
