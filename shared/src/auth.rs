@@ -124,7 +124,7 @@ impl Authenticator {
 
     async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
         let trouble = match self.ring.look_up(&hash).await {
-            Ok(Lookup::Found(grant)) => return Ok(Some(Arc::new(grant))),
+            Ok(Lookup::Found(grant)) => return Ok(Some(grant)),
             Ok(Lookup::Unknown) => return Ok(None),
             Ok(Lookup::Lost) => Error::unavailable(Engine::Redis, "this part of the key ring was lost; maintenance will publish it again"),
             Err(error) => error,

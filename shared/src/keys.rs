@@ -4,8 +4,11 @@
 //! grant as JSON, without expiry; `PREFIX{kN}:marker` says that the part is whole. A part without its marker was lost: what is
 //! not found in it may exist all the same, and the answer is "I do not know", never "no such key". Whoever makes a part again
 //! sets `PREFIX{kN}:making` first, which becomes the marker: if Redis loses the part once more meanwhile, it loses that too.
+//!
+//! `PREFIX{kN}:used` holds the minutes in which keys were used last, until maintenance keeps them in Postgres.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::future::try_join_all;
 use redis::Script;
@@ -67,7 +70,7 @@ pub struct Use {
 #[derive(Debug)]
 pub enum Lookup {
     /// It is known, and may be a tombstone.
-    Found(Grant),
+    Found(Arc<Grant>),
     /// There is no such key.
     Unknown,
     /// The part that would hold it was lost.
@@ -95,7 +98,7 @@ impl KeyRing {
         pipe.atomic().hget(self.key(hash), "grant").exists(self.marker(hash.part()));
         let (grant, whole): (Option<String>, bool) = pipe.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
         match grant {
-            Some(json) => serde_json::from_str(&json).map(Lookup::Found).map_err(|e| Error::internal("reading a grant", e)),
+            Some(json) => serde_json::from_str(&json).map(|grant| Lookup::Found(Arc::new(grant))).map_err(|e| Error::internal("reading a grant", e)),
             None if whole => Ok(Lookup::Unknown),
             None => Ok(Lookup::Lost),
         }

@@ -293,3 +293,88 @@ fn keys_made_while_redis_is_down_are_not_made() {
         eventually(SOON, "keys can be made again", again).await;
     });
 }
+
+#[test]
+fn a_key_is_only_for_what_it_says_and_tells_when_it_was_used() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let operator = world.operator();
+        let made = async |body: Value| acme.key_made_by(&operator, &body).await;
+        let of = |service: &str| json!({ "message": "m", "service": service });
+
+        let billing = made(json!({ "name": "billing", "services": ["billing"] })).await;
+        let taken = billing.send(Sending::ndjson(&[of("billing"), of("shipping")])).await.ok(202);
+        assert_eq!((&taken["accepted"], &taken["errors"][0]["code"]), (&json!(1), &json!("service_not_allowed")), "{taken}");
+        billing.send(Sending::json(&of("shipping"))).await.problem(422, "no_valid_logs");
+
+        let inside = made(json!({ "name": "inside", "networks": ["127.0.0.0/8", "::1"] })).await;
+        inside.get("/v1/logs", &[]).await.ok(200);
+        let elsewhere = made(json!({ "name": "elsewhere", "networks": ["192.0.2.0/24"] })).await;
+        elsewhere.get("/v1/logs", &[]).await.problem(403, "network_not_allowed");
+        elsewhere.send(Sending::json(&of("billing"))).await.problem(403, "network_not_allowed");
+
+        let page = "https://app.example.com";
+        let browser = made(json!({ "name": "browser", "origins": [page] })).await;
+        let from = |origin: &str| Sending::json(&of("billing")).header("origin", origin);
+        let answer = browser.send(from(page)).await;
+        answer.ok(202);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(page));
+        let refused = browser.send(from("https://evil.example")).await;
+        refused.problem(403, "origin_not_allowed");
+        assert_eq!(refused.header("access-control-allow-origin"), None);
+        assert_eq!(acme.send(from(page)).await.header("access-control-allow-origin"), None, "a key that names no pages is not for browsers");
+        let asked = Sending::default().header("origin", page).header("access-control-request-method", "POST");
+        let told = world.anyone().call(Method::OPTIONS, "/v1/logs", &[], asked).await;
+        told.empty(204);
+        assert_eq!(told.header("access-control-allow-origin"), Some(page));
+        assert_eq!(told.header("access-control-allow-credentials"), None);
+
+        // What is not said stays; and a change counts.
+        let path = format!("/v1/tenants/acme/keys/{}", elsewhere.key_id);
+        let changed = operator.patch(&path, &json!({ "networks": [] })).await.ok(200);
+        assert_eq!((&changed["name"], &changed["networks"]), (&json!("elsewhere"), &json!([])));
+        let look = async || {
+            let answer = elsewhere.get("/v1/logs", &[]).await;
+            if answer.status == 200 { Ok(()) } else { Err(answer.status) }
+        };
+        eventually(SOON, "it may be used from here now", look).await;
+        operator.patch(&path, &json!({ "networks": ["10.0.0.0/40"] })).await.problem(422, "invalid_parameter");
+        operator.patch(&path, &json!({})).await.problem(422, "nothing_to_change");
+
+        maintenance::run_all(&world.doors.maintenance()).await;
+        let keys = operator.get("/v1/tenants/acme/keys", &[]).await.ok(200);
+        let used = |name: &str| keys["keys"].as_array().expect("a list").iter().find(|key| key["name"] == name).map(|key| !key["last_used_at"].is_null());
+        assert_eq!((used("browser"), used("elsewhere")), (Some(true), Some(true)), "{keys}");
+        made(json!({ "name": "never" })).await;
+        let keys = operator.get("/v1/tenants/acme/keys", &[]).await.ok(200);
+        assert!(keys["keys"].as_array().expect("a list").iter().any(|key| key["name"] == "never" && key["last_used_at"].is_null()), "{keys}");
+    });
+}
+
+#[test]
+fn a_rotated_key_opens_doors_beside_the_new_one_until_the_overlap_is_over() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let operator = world.operator();
+        let old = acme.key_made_by(&operator, &json!({ "name": "sdk", "scopes": ["logs:read"], "networks": ["127.0.0.0/8", "::1"] })).await;
+        let path = format!("/v1/tenants/acme/keys/{}/rotate", old.key_id);
+        acme.post(&path, &json!({})).await.problem(403, "missing_scope");
+        let made = operator.post(&path, &json!({ "overlap_seconds": 2 })).await.ok(201);
+        assert_eq!((&made["name"], &made["scopes"], &made["networks"]), (&json!("sdk"), &json!(["logs:read"]), &json!(["127.0.0.0/8", "::1/128"])), "{made}");
+        let new = acme.bearing(made["key"].as_str().expect("a key"));
+        new.get("/v1/logs", &[]).await.ok(200);
+        old.get("/v1/logs", &[]).await.ok(200);
+        let look = async || {
+            let answer = old.get("/v1/logs", &[]).await;
+            if answer.status == 401 { Ok(()) } else { Err(answer.status) }
+        };
+        eventually(SOON, "the old key ends", look).await;
+        new.get("/v1/logs", &[]).await.ok(200);
+        operator.post(&path, &json!({})).await.problem(404, "not_found");
+        let keys = operator.get("/v1/tenants/acme/keys", &[]).await.ok(200);
+        let listed = keys["keys"].as_array().expect("a list").iter().find(|key| key["id"] == old.key_id).expect("it is listed");
+        assert_eq!(listed["replaced_by"], made["id"]);
+        let trail = operator.get("/v1/audit", &[("tenant", "acme"), ("action", "apikey.rotated")]).await.ok(200);
+        assert_eq!(trail["entries"].as_array().map(Vec::len), Some(1), "{trail}");
+    });
+}

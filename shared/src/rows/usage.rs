@@ -189,7 +189,8 @@ pub(super) async fn add(tx: &mut PgConnection, batches: &[&StoreBatch], wire: Wi
 fn count<'a>(batches: &[&'a StoreBatch], wire: Wire) -> BTreeMap<(&'a str, UnixMs, Uuid, &'a str), Counts> {
     let mut all: BTreeMap<(&str, UnixMs, Uuid, &str), Counts> = BTreeMap::new();
     // Frames never mix tenants, and rows that lie in the same one mostly follow each other.
-    let (mut frames, mut last): (HashSet<(&str, i32)>, Option<(&str, i32)>) = (HashSet::new(), None);
+    let mut frames: HashSet<(&str, i32)> = HashSet::new();
+    let mut last = None;
     for batch in batches {
         let mut services: BTreeMap<&str, Counts> = BTreeMap::new();
         for row in &batch.rows {
