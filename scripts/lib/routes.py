@@ -20,18 +20,33 @@ def operator_routes(path):
     return {f"{method.upper()} {path}" for path, methods in paths.items() for method, route in methods.items() if route["security"] == [{"operator": []}]}
 
 
-def template_routes(path):
-    """Each route's function, and the routes of the public gateway."""
-    routes, public = {}, set()
+def template_routes(path, known):
+    """Each known route's function and gateway, once for each gateway that has it; and the routes of the template that answer none."""
+    routes, idle = {}, set()
     for resource in cfn_yaml.load(path)["Resources"].values():
         for event in resource["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 http = event["Properties"]
-                route = f"{http['Method']} {http['Path']}"
-                routes[route] = resource["Metadata"]["BuildProperties"]["Binary"]
-                if http["ApiId"] == {"Ref": "Api"}:
-                    public.add(route)
-    return routes, public
+                answered = {route for route in known if answers(http["Method"], http["Path"], *route.split())}
+                for route in answered:
+                    binary, gateway = resource["Metadata"]["BuildProperties"]["Binary"], http["ApiId"]["Ref"]
+                    # Of two that answer, a gateway takes the longer one.
+                    before = routes.setdefault(route, {}).get(gateway)
+                    if not before or len(before[1]) < len(http["Path"]):
+                        routes[route][gateway] = (binary, http["Path"])
+                if not answered:
+                    idle.add(f"{http['Method']} {http['Path']}")
+    return {route: {gateway: binary for gateway, (binary, _) in gateways.items()} for route, gateways in routes.items()}, idle
+
+
+def answers(event_method, event_path, method, path):
+    """Whether a gateway's route answers: ANY stands for all methods, {proxy+} for one part of the path or more."""
+    if event_method not in ("ANY", method):
+        return False
+    if event_path.endswith("{proxy+}"):
+        prefix = event_path.removesuffix("{proxy+}")
+        return path.startswith(prefix) and len(path) > len(prefix)
+    return path == event_path
 
 
 def watch_routes(metadata, known):
@@ -46,16 +61,30 @@ def watch_routes(metadata, known):
 
 
 routers = openapi_routes(sys.argv[1])
-template, public = template_routes(sys.argv[2])
+template, idle = template_routes(sys.argv[2], routers)
 watch = watch_routes(json.load(sys.stdin), routers)
+operators = operator_routes(sys.argv[1])
 wrong = 0
-for route in sorted(routers | template.keys() | watch.keys()):
-    there = {"the routers": route in routers, "template.yaml": template.get(route), "cargo lambda watch": watch.get(route)}
-    if not all(there.values()) or template[route] != watch[route]:
-        wrong += 1
-        print(f"{route}: " + ", ".join(f"{where}: {what or 'no'}" for where, what in there.items()).replace(": True", ": yes"), file=sys.stderr)
-for route in sorted(routers & template.keys()):
-    if (route in public) == (route in operator_routes(sys.argv[1])):
-        wrong += 1
-        print(f"{route}: " + ("is for operators only, and on the public gateway" if route in public else "is not on the public gateway"), file=sys.stderr)
+
+
+def complain(what):
+    global wrong
+    wrong += 1
+    print(what, file=sys.stderr)
+
+
+for route in sorted(idle):
+    complain(f"{route}: is in template.yaml, and nothing answers it")
+for route in sorted(routers | watch.keys()):
+    gateways = template.get(route, {})
+    functions = set(gateways.values())
+    if route not in routers or route not in watch or not gateways:
+        there = {"the routers": route in routers, "template.yaml": bool(gateways), "cargo lambda watch": route in watch}
+        complain(f"{route}: " + ", ".join(f"{where}: {'yes' if yes else 'no'}" for where, yes in there.items()))
+    elif functions != {watch[route]} and not (gateways.get("Api") == watch[route] and "OperatorApi" in gateways):
+        complain(f"{route}: {functions} in template.yaml, {watch[route]} under cargo lambda watch")
+    if route in routers and ("Api" in gateways) == (route in operators):
+        complain(f"{route}: " + ("is for operators only, and on the public gateway" if route in operators else "is not on the public gateway"))
+    if route in operators and "OperatorApi" not in gateways:
+        complain(f"{route}: is for operators, and not on their gateway")
 sys.exit(1 if wrong else 0)
