@@ -22,7 +22,7 @@ fn actions(entries: &[Value]) -> Vec<&str> {
 }
 
 /// What the stream holds, in its order: doubles, too.
-async fn streamed(world: &World) -> Vec<Value> {
+pub(super) async fn streamed(world: &World) -> Vec<Value> {
     let reply: StreamRangeReply = redis::cmd("XRANGE").arg(world.redis_key("events")).arg("-").arg("+").query_async(&mut world.redis().await).await.expect("Redis answers");
     reply.ids.iter().map(|entry| serde_json::from_str(&entry.get::<String>("event").expect("an event")).expect("JSON")).collect()
 }

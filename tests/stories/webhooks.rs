@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use maintenance::Patience;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::billing::month::Month;
 use sqlx::Row as _;
+use time::OffsetDateTime;
 
-use crate::harness::{Caller, Manner, Received, Receiver, SOON, Sending, eventually, story, story_with};
+use crate::harness::{Caller, Manner, Received, Receiver, SOON, Sending, World, eventually, plain, story, story_with};
 
 /// Receivers of this machine, and retries after a second.
 const QUICK: [(&str, &str); 3] = [("LOGGERHUB_WEBHOOKS_ALLOW_PRIVATE", "true"), ("LOGGERHUB_WEBHOOKS_RETRY_SECONDS", "1,1,1"), ("LOGGERHUB_WEBHOOKS_TIMEOUT_MS", "2000")];
@@ -79,18 +81,48 @@ fn expect_one_after_another(received: &[Received]) {
     assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "an event overtook another: {ids:?}");
 }
 
+/// All that is told of keys, limits and bills: a key is changed and rotated, a quota reached, one invoice paid and another voided.
+async fn billed(world: &World, operator: &Caller, acme: &Caller) {
+    let path = format!("/v1/tenants/acme/keys/{}", world.key_of("acme", &["logs:read"]).await.key_id);
+    operator.patch(&path, &json!({ "name": "another" })).await.ok(200);
+    operator.post(&format!("{path}/rotate"), &json!({})).await.ok(201);
+    acme.stored(&[plain("one log")]).await;
+    operator.call(Method::PUT, "/v1/tenants/acme/limits", &[], Sending::json(&json!({ "quota": { "logs": 1 } }))).await.ok(200);
+    assert!(maintenance::watch_quotas(&world.doors.maintenance()).await.expect("the engines answer") > 0);
+    operator.post("/v1/plans", &json!({ "id": "team", "name": "Team", "currency": "EUR", "base_price": "10.00", "meters": [] })).await.ok(201);
+    // From a month on that has ended, as no route does.
+    let month = Month::of(OffsetDateTime::now_utc());
+    let day = month.previous().first_day();
+    let past = format!("insert into plan_versions (plan_id, version, from_month, terms) select plan_id, 2, '{day}', terms from plan_versions where plan_id = 'team'");
+    world.control_sql(&past).await;
+    world.control_sql(&format!("insert into tenant_plans (tenant_id, from_month, plan_id) values ('acme', '{day}', 'team')")).await;
+    let invoices = async || -> Result<Vec<Value>, String> {
+        maintenance::close_months(&world.doors.maintenance(), month.end() + time::Duration::hours(6)).await.expect("both databases answer");
+        let page = operator.get("/v1/invoices", &[("tenant", "acme"), ("status", "finalized")]).await.ok(200);
+        let invoices = page["invoices"].as_array().expect("a list");
+        if invoices.len() == 2 { Ok(invoices.clone()) } else { Err(page.to_string()) }
+    };
+    let invoices = eventually(SOON, "both months are closed", invoices).await;
+    for (invoice, what) in invoices.iter().zip(["pay", "void"]) {
+        operator.post(&format!("/v1/invoices/{}/{what}", invoice["id"].as_str().expect("an id")), &json!({})).await.ok(200);
+    }
+}
+
 #[test]
-fn every_event_is_received_in_order_and_signed_by_a_receiver_that_fails_at_first() {
+fn every_event_is_received_by_stream_bus_and_a_receiver_that_fails_at_first() {
     let settings = [QUICK.as_slice(), &[("LOGGERHUB_DELETION_GRACE_SECONDS", "604800")]].concat();
     story_with(&settings, async |world| {
         let operator = world.operator();
         let acme = world.tenant("acme").await;
+        let bus = world.event_bus().await;
+        let telling = world.another_hub(&[settings.as_slice(), &bus.settings()].concat()).await;
         let receiver = Receiver::start().await;
         receiver.first(&[Manner::Answers(500), Manner::AnswersWith(503, "retry-after", "2".to_owned()), Manner::Answers(429)]);
         let hook = Hook::made_by(&operator, "acme", &json!({ "url": receiver.url(), "from": "now-1h", "description": "all of it" })).await;
         let other = Hook::made_by(&operator, "acme", &json!({ "url": "http://127.0.0.1:1/", "event_types": ["io.loggerhub.tenant.deleted.v1"] })).await;
         operator.patch(&other.path, &json!({ "enabled": false })).await.ok(200);
         renamed(&operator, "acme", &["Acme & Sons"]).await;
+        billed(world, &operator, &acme).await;
         operator.patch("/v1/tenants/acme", &json!({ "status": "suspended" })).await.ok(200);
         operator.patch("/v1/tenants/acme", &json!({ "status": "active" })).await.ok(200);
         operator.delete(&format!("/v1/tenants/acme/keys/{}", acme.key_id)).await.empty(204);
@@ -109,6 +141,17 @@ fn every_event_is_received_in_order_and_signed_by_a_receiver_that_fails_at_first
         eventually(SOON, "all is received", look).await;
         let types: HashSet<String> = recorded.into_iter().collect();
         assert_eq!(types, shared::tenants::event_types().into_iter().collect(), "every type of event came about");
+        let ids: Vec<String> = world.control_sql("select id::text from outbox order by position").await.iter().map(|row| row.get(0)).collect();
+        let streamed: Vec<String> = super::changes::streamed(world).await.iter().map(|event| event["id"].as_str().expect("an id").to_owned()).collect();
+        assert_eq!(streamed, ids, "the stream has them in their order");
+        let mut on_bus = HashSet::new();
+        let look = async || {
+            on_bus.extend(bus.received().await.iter().map(|one| one["detail"]["id"].as_str().expect("an id").to_owned()));
+            if ids.iter().all(|id| on_bus.contains(id)) { Ok(()) } else { Err(format!("{} of {}", on_bus.len(), ids.len())) }
+        };
+        eventually(SOON, "the bus has them all", look).await;
+        bus.remove().await;
+        drop(telling);
 
         let received = receiver.received();
         expect_one_after_another(&received);
