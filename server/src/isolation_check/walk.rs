@@ -1,7 +1,7 @@
 //! The walk: every operation by every caller, with its own values and with another tenant's.
 //!
-//! What only reads comes first, then what changes by those who must not change anything of A, with A's state read again after each request of somebody who is let
-//! in, and after those of all whom the route must refuse; what A and the operator may change comes last.
+//! What only reads comes first, then what changes by those who must not change anything of A, with A's state read again after each request of the caller that
+//! tries everything, and for each operation after those of all others together; what A and the operator may change comes last.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::callers::{Caller, Side, Who};
 use super::client::{Answer, Client, Request};
-use super::document::{Operation, Place, Way};
-use super::judge::{self, Whose, may};
+use super::document::{Body, Operation, Parameter, Place, Way};
+use super::judge::{self, Whose, is_about_oneself, is_judged, is_open, may};
+use super::people::{self, ENDS_SESSIONS};
 use super::plant::{self, Planted};
 use super::state;
 use super::values::{self, Filling, OF_A_LOG, Thing};
@@ -74,13 +75,19 @@ impl<'a> Walk<'a> {
             let lacking = values::lacking(operation);
             self.walked.faults.extend(operation.ways.as_ref().err().iter().copied().chain(&lacking).map(|fault| format!("{}: {fault}", operation.name())));
             match &operation.ways {
-                Ok(_) if self.lacks_letters(operation) => {
-                    self.walked.notes.push(format!("{} was not tried: {}", operation.name(), self.planted.no_letters.as_deref().unwrap_or_default()))
+                Ok(ways) if !is_judged(operation, ways) => self
+                    .walked
+                    .faults
+                    .push(format!("{}: it is open to everybody, and nothing says what must come of it: add it to OPEN in server/src/isolation_check/judge.rs", operation.name())),
+                Ok(_) if self.lacks_doors(operation) => {
+                    self.walked.notes.push(format!("{} was not tried: {}", operation.name(), self.planted.no_doors.as_deref().unwrap_or_default()))
                 }
                 Ok(ways) if lacking.is_empty() => known.push((at, operation, ways)),
                 _ => {}
             }
         }
+        // What ends sessions comes last: after it some are logged in no more.
+        known.sort_by_key(|(_, operation, _)| ENDS_SESSIONS.contains(&operation.name().as_str()));
         let callers: Vec<(usize, &Caller)> = self.callers.iter().enumerate().collect();
         for (at, operation, ways) in known.iter().filter(|(_, operation, _)| !operation.changes()) {
             for caller in &callers {
@@ -90,11 +97,11 @@ impl<'a> Walk<'a> {
         self.state = state::of(self.client, operations, self.planted.of(Side::A)).await?;
         for may_change_a in [false, true] {
             for (at, operation, ways) in known.iter().filter(|(_, operation, _)| operation.changes()) {
-                for caller in callers.iter().filter(|(_, caller)| changes_a(ways, &caller.who) == may_change_a) {
+                for caller in callers.iter().filter(|(_, caller)| changes_a(ways, &caller.who) == may_change_a && (caller.tries_open || !is_open(ways))) {
                     self.call(*at, operation, ways, *caller).await?;
                 }
                 if !may_change_a {
-                    self.look_at_a_after_refusals(operation).await?;
+                    self.look_at_a_after_others(operation).await?;
                 }
             }
         }
@@ -104,9 +111,11 @@ impl<'a> Walk<'a> {
         Ok(self.walked)
     }
 
-    fn lacks_letters(&self, operation: &Operation) -> bool {
-        let names_letter = |name: &str| values::in_path(&operation.path, name) == Some(Thing::DeadLetter);
-        self.planted.no_letters.is_some() && operation.parameters.iter().any(|one| one.place == Place::Path && names_letter(&one.name))
+    /// Whether it is about something that no request makes.
+    fn lacks_doors(&self, operation: &Operation) -> bool {
+        let in_path = |one: &Parameter| one.place == Place::Path && values::in_path(&operation.path, &one.name).is_some_and(|thing| Thing::MADE_BEHIND.contains(&thing));
+        let in_body = |body: &Body| body.fields.iter().any(|field| values::elsewhere(&body.schema, &field.name) == Some(Filling::ResetToken));
+        self.planted.no_doors.is_some() && (operation.parameters.iter().any(in_path) || operation.body.as_ref().is_some_and(in_body))
     }
 
     /// The reading routes whose answers to A are not what they were when it was looked at last.
@@ -117,11 +126,11 @@ impl<'a> Walk<'a> {
         Ok(changed)
     }
 
-    /// Those whom a route lets in are looked behind one by one; those whom it must refuse for who they are, together.
-    async fn look_at_a_after_refusals(&mut self, operation: &Operation) -> anyhow::Result<()> {
+    /// The caller that tries everything is looked behind after each request, all others together.
+    async fn look_at_a_after_others(&mut self, operation: &Operation) -> anyhow::Result<()> {
         let changed = self.changed_of_a().await?;
         if !changed.is_empty() {
-            self.walked.faults.push(format!("{}: after somebody had asked whom it must refuse, A is not what it was, by {}", operation.name(), changed.join(", ")));
+            self.walked.faults.push(format!("{}: after those had asked who must change nothing of A, A is not what it was, by {}", operation.name(), changed.join(", ")));
         }
         Ok(())
     }
@@ -129,7 +138,12 @@ impl<'a> Walk<'a> {
     /// Where nobody who may is answered, refusals prove nothing: what was sent may be no good.
     fn expect_a_success(&mut self, at: usize, operation: &Operation, ways: &[Way]) {
         let by_who_may: Vec<u16> = self.walked.steps.iter().filter(|step| step.operation == at && may(ways, &self.callers[step.caller].who)).map(|step| step.status).collect();
-        if !by_who_may.iter().any(|status| (200..300).contains(status)) {
+        let name = operation.name();
+        if values::NOT_DONE.contains(&name.as_str()) {
+            return;
+        }
+        let proves = |status: &u16| (200..300).contains(status) || values::PROVEN_BY.contains(&(name.as_str(), *status));
+        if !by_who_may.iter().any(proves) {
             let fault = format!(
                 "{}: nobody who may was answered with a success ({by_who_may:?}), so nothing is proved: its values in server/src/isolation_check/values.rs are no good",
                 operation.name()
@@ -141,21 +155,46 @@ impl<'a> Walk<'a> {
     /// One caller, with all that it sends to one operation.
     async fn call(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller)) -> anyhow::Result<()> {
         progress(&format!("{} by {}", operation.name(), caller.1.name));
-        let side = if let Who::Tenant { of, .. } = &caller.1.who { *of } else { Side::A };
+        let side = side_of(&caller.1.who);
         let is_operator = caller.1.who == Who::Operator;
-        let ids = match operation.changes() && may(ways, &caller.1.who) {
+        let is_let_in = may(ways, &caller.1.who);
+        if is_let_in && values::NOT_DONE.contains(&operation.name().as_str()) {
+            return Ok(());
+        }
+        let mut ids = match operation.changes() && is_let_in {
             true => plant::spare(self.client, self.operations, &mut self.planted, side, operation).await?,
             false => plant::ids_of(operation, self.planted.of(side))?,
         };
-        let own = plant::request(self.client, operation, self.planted.of(side), &ids, is_operator)?;
+        let renewed = self.renewed(operation, caller.1).await?;
+        if let Some((_, id)) = renewed.as_ref().filter(|_| is_let_in) {
+            let session = operation.parameters.iter().filter(|one| one.place == Place::Path && values::in_path(&operation.path, &one.name) == Some(Thing::Session));
+            ids.extend(session.map(|parameter| (parameter.name.clone(), id.clone())));
+        }
+        let renewed = renewed.map(|(caller, _)| caller);
+        let caller = (caller.0, renewed.as_ref().unwrap_or(caller.1));
+        self.planted.mail(self.client, side, operation).await?;
+        let mut own = plant::request(self.client, operation, self.planted.of(side), &ids, is_operator)?;
+        if let Some(account) = caller.1.account.as_ref().filter(|_| !is_open(ways)) {
+            plant::put_password(&mut own, operation, account);
+        }
         self.send(at, operation, ways, caller, Whose::Own, own, "its own values", Vec::new()).await?;
-        let Who::Tenant { of, .. } = &caller.1.who else { return Ok(()) };
-        let other = if *of == Side::A { Side::B } else { Side::A };
+        if caller.1.who.side().is_none() {
+            return Ok(());
+        }
+        let other = if side == Side::A { Side::B } else { Side::A };
         self.foreign_paths(at, operation, ways, caller, side, other).await?;
         if caller.1.is_thorough {
             self.each_parameter(at, operation, ways, caller, side, other).await?;
         }
         Ok(())
+    }
+
+    /// Somebody who is logged in, with a session that was begun for a request that ends it, and its id.
+    async fn renewed(&self, operation: &Operation, caller: &Caller) -> anyhow::Result<Option<(Caller, String)>> {
+        let Some(account) = caller.account.as_ref().filter(|_| ENDS_SESSIONS.contains(&operation.name().as_str())) else { return Ok(None) };
+        let session = people::log_in(self.client, &account.email, &account.password).await?;
+        let id = people::session_id(self.client, &session).await?;
+        Ok(Some((Caller { headers: caller.headers_of(&session), ..caller.clone() }, id)))
     }
 
     /// With another tenant's ids in the path: all of them, and where there are several each one alone.
@@ -170,6 +209,10 @@ impl<'a> Walk<'a> {
             tries.extend(own.keys().map(|name| (format!("`{name}` of {other:?} in the path"), one_of(name))));
         }
         for (what, ids) in tries {
+            // Lines have the same numbers everywhere.
+            if ids == own {
+                continue;
+            }
             let request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
             let sent = ids.into_values().collect();
             self.send(at, operation, ways, caller, Whose::ForeignPath, request, &what, sent).await?;
@@ -185,6 +228,7 @@ impl<'a> Walk<'a> {
             let value = match filling {
                 Filling::Cursor => match self.cursor_of(operation, ways, other).await? {
                     Some(cursor) => cursor,
+                    None if values::NO_CURSOR.contains(&operation.path.as_str()) => continue,
                     None => {
                         self.walked.faults.push(format!("{}: {other:?} was answered no cursor, so none could be tried: plant more of what it lists", operation.name()));
                         continue;
@@ -204,13 +248,13 @@ impl<'a> Walk<'a> {
         let of_a_log = of_a_log.map(|(name, filling)| (super::document::Field { name: (*name).to_owned(), required: false, is_list: false }, *filling));
         let listed = body.fields.iter().filter_map(|field| Some((field.clone(), values::elsewhere(&body.schema, &field.name)?)));
         for (field, filling) in listed.chain(of_a_log) {
-            // Words would be kept with what is made, and its maker may read them again.
-            let is_foreign = matches!(filling, Filling::Id(_));
+            let is_foreign = filling.is_somebodys_in_a_body();
+            self.planted.mail(self.client, side, operation).await?;
             let value = plant::value(self.client, self.planted.of(if is_foreign { other } else { side }), Some(filling))?;
             let ids =
                 if may_change { plant::spare(self.client, self.operations, &mut self.planted, side, operation).await? } else { plant::ids_of(operation, self.planted.of(side))? };
             let mut request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
-            plant::put_field(request.body.get_or_insert_default(), &field, value.clone());
+            plant::put_field(request.body.get_or_insert_default(), &field, Some(filling), value.clone());
             let what = if is_foreign { format!("`{}` of {other:?} in the body", field.name) } else { format!("`{}` in the body", field.name) };
             self.send(at, operation, ways, caller, Whose::ForeignElsewhere, request, &what, vec![value]).await?;
         }
@@ -224,6 +268,9 @@ impl<'a> Walk<'a> {
         let mut request = plant::request(self.client, operation, tenant, &plant::ids_of(operation, tenant)?, is_operators)?;
         if operation.parameters.iter().any(|parameter| parameter.name == "limit") {
             plant::put(&mut request, Place::Query, "limit", "1".to_owned());
+        }
+        if operation.parameters.iter().any(|parameter| parameter.name == "by" && parameter.place == Place::Query) {
+            plant::put(&mut request, Place::Query, "by", plant::value(self.client, tenant, values::elsewhere(&operation.path, "by"))?);
         }
         let who = if is_operators { self.client.as_operator() } else { tenant.as_itself() };
         let answer = self.client.call(&who, &request).await?;
@@ -245,16 +292,22 @@ impl<'a> Walk<'a> {
         let who = &caller.1.who;
         let answer = self.client.call(&caller.1.headers, &request).await?;
         let told = match who {
+            // Whoever has A's password or token is of A, whatever else they send.
+            _ if is_open(ways) => self.planted.not_for(Some(side_of(who))),
             // It may see all.
             Who::Operator if may(ways, who) => Vec::new(),
-            Who::Tenant { of, .. } => self.planted.not_for(Some(*of)),
-            // It sends A's ids, and may be told no more than those.
-            Who::Nobody | Who::Operator => self.planted.not_for(None),
+            // They are told of themselves, in either tenant.
+            Who::Person(person) if person.is_guest && ways.iter().any(is_about_oneself) => Vec::new(),
+            // Who is of no tenant sends A's ids, and may be told no more than those.
+            _ => self.planted.not_for(who.side()),
         };
         let parameters = request.query.iter().chain(&request.headers).map(|(_, value)| value.clone());
         let sent: Vec<String> = sent.into_iter().chain([request.path.clone()]).chain(parameters).chain(request.body.iter().map(Value::to_string)).collect();
         let mut fault = judge::fault(judge::expected(operation, ways, who, whose), answer.status, &answer.whole(), &told, &sent);
-        if operation.changes() && may(ways, who) && !changes_a(ways, who) {
+        if let Some(user) = answer.json()["user_id"].as_str().filter(|_| is_open(ways)) {
+            self.client.is_user(user);
+        }
+        if operation.changes() && caller.1.is_thorough && !changes_a(ways, who) {
             let changed = self.changed_of_a().await?;
             if !changed.is_empty() {
                 fault = Some(format!("answered {}, and A is not what it was, by {}", answer.status, changed.join(", ")));
@@ -265,9 +318,16 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whose values somebody sends as their own.
+fn side_of(who: &Who) -> Side {
+    who.side().unwrap_or(Side::A)
+}
+
 /// Whether a caller may change what A has.
 fn changes_a(ways: &[Way], who: &Who) -> bool {
-    matches!(who, Who::Operator | Who::Tenant { of: Side::A, .. }) && may(ways, who)
+    let is_of_both = matches!(who, Who::Person(person) if person.is_guest && ways.iter().any(is_about_oneself));
+    let is_of_a = is_of_both || *who == Who::Operator || who.side() == Some(Side::A) || (is_open(ways) && side_of(who) == Side::A);
+    is_of_a && may(ways, who)
 }
 
 fn cursor_in(answer: &Answer) -> Option<String> {
