@@ -1,11 +1,12 @@
 //! The walk: every operation by every caller, with its own values and with another tenant's.
 //!
-//! What only reads comes first, then what changes by those who must not change anything of A, with A's state read again after each request of the caller that
-//! tries everything, and for each operation after those of all others together; what A and the operator may change comes last.
+//! What only reads comes first, then what changes by those who must not change anything of A, with A's state read again for each operation: after the
+//! requests of the caller that tries everything, and after those of all others together. What A and the operator may change comes last.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::callers::{Caller, Side, Who};
@@ -17,6 +18,9 @@ use super::plant::{self, Planted};
 use super::state;
 use super::values::{self, Filling, OF_A_LOG, Thing};
 use crate::looking::progress;
+
+/// Requests that are under way at once, where their order does not count.
+const AT_ONCE: usize = 8;
 
 /// What became of one request.
 #[derive(Debug)]
@@ -57,11 +61,26 @@ pub(super) struct Walk<'a> {
     walked: Walked,
     /// A's state as it was read last.
     state: BTreeMap<String, Value>,
+    /// What is to be sent, in any order.
+    waiting: Vec<ToSend<'a>>,
+}
+
+/// One request, and all that there is to know of it.
+struct ToSend<'a> {
+    at: usize,
+    operation: &'a Operation,
+    ways: &'a [Way],
+    caller: (usize, Caller),
+    whose: Whose,
+    request: Request,
+    what: String,
+    /// What it holds beside its parameters.
+    sent: Vec<String>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(client: &'a Client, operations: &'a [Operation], callers: &'a [Caller], planted: Planted) -> Self {
-        Self { client, operations, callers, planted, walked: Walked::default(), state: BTreeMap::new() }
+        Self { client, operations, callers, planted, walked: Walked::default(), state: BTreeMap::new(), waiting: Vec::new() }
     }
 
     /// Walks all of it.
@@ -70,7 +89,7 @@ impl<'a> Walk<'a> {
     /// No answer: then nothing is known.
     pub(super) async fn all(mut self) -> anyhow::Result<Walked> {
         let operations = self.operations;
-        let mut known: Vec<(usize, &Operation, &[Way])> = Vec::new();
+        let mut known: Vec<(usize, &'a Operation, &'a [Way])> = Vec::new();
         for (at, operation) in operations.iter().enumerate() {
             let lacking = values::lacking(operation);
             self.walked.faults.extend(operation.ways.as_ref().err().iter().copied().chain(&lacking).map(|fault| format!("{}: {fault}", operation.name())));
@@ -88,11 +107,12 @@ impl<'a> Walk<'a> {
         }
         // What ends sessions comes last: after it some are logged in no more.
         known.sort_by_key(|(_, operation, _)| ENDS_SESSIONS.contains(&operation.name().as_str()));
-        let callers: Vec<(usize, &Caller)> = self.callers.iter().enumerate().collect();
+        let callers: Vec<(usize, &'a Caller)> = self.callers.iter().enumerate().collect();
         for (at, operation, ways) in known.iter().filter(|(_, operation, _)| !operation.changes()) {
             for caller in &callers {
                 self.call(*at, operation, ways, *caller).await?;
             }
+            self.send_what_waits().await?;
         }
         self.state = state::of(self.client, operations, self.planted.of(Side::A)).await?;
         for may_change_a in [false, true] {
@@ -100,8 +120,9 @@ impl<'a> Walk<'a> {
                 for caller in callers.iter().filter(|(_, caller)| changes_a(ways, &caller.who) == may_change_a && (caller.tries_open || !is_open(ways))) {
                     self.call(*at, operation, ways, *caller).await?;
                 }
+                self.send_what_waits().await?;
                 if !may_change_a {
-                    self.look_at_a_after_others(operation).await?;
+                    self.look_at_a_after(operation, "those had asked who must change nothing of A").await?;
                 }
             }
         }
@@ -126,11 +147,11 @@ impl<'a> Walk<'a> {
         Ok(changed)
     }
 
-    /// The caller that tries everything is looked behind after each request, all others together.
-    async fn look_at_a_after_others(&mut self, operation: &Operation) -> anyhow::Result<()> {
+    /// The caller that tries everything is looked behind by itself, all others together.
+    async fn look_at_a_after(&mut self, operation: &Operation, what: &str) -> anyhow::Result<()> {
         let changed = self.changed_of_a().await?;
         if !changed.is_empty() {
-            self.walked.faults.push(format!("{}: after those had asked who must change nothing of A, A is not what it was, by {}", operation.name(), changed.join(", ")));
+            self.walked.faults.push(format!("{}: after {what}, A is not what it was, by {}", operation.name(), changed.join(", ")));
         }
         Ok(())
     }
@@ -153,7 +174,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One caller, with all that it sends to one operation.
-    async fn call(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller)) -> anyhow::Result<()> {
+    async fn call(&mut self, at: usize, operation: &'a Operation, ways: &'a [Way], caller: (usize, &Caller)) -> anyhow::Result<()> {
         progress(&format!("{} by {}", operation.name(), caller.1.name));
         let side = side_of(&caller.1.who);
         let is_operator = caller.1.who == Who::Operator;
@@ -182,9 +203,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let other = if side == Side::A { Side::B } else { Side::A };
+        // The session ended with the request.
+        let again = if ids.is_empty() { None } else { self.renewed(operation, caller.1).await?.map(|(caller, _)| caller) };
+        let caller = (caller.0, again.as_ref().unwrap_or(caller.1));
         self.foreign_paths(at, operation, ways, caller, side, other).await?;
         if caller.1.is_thorough {
             self.each_parameter(at, operation, ways, caller, side, other).await?;
+            if operation.changes() && is_let_in && !changes_a(ways, &caller.1.who) {
+                self.look_at_a_after(operation, &format!("{} had asked", caller.1.name)).await?;
+            }
         }
         Ok(())
     }
@@ -198,7 +225,7 @@ impl<'a> Walk<'a> {
     }
 
     /// With another tenant's ids in the path: all of them, and where there are several each one alone.
-    async fn foreign_paths(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
+    async fn foreign_paths(&mut self, at: usize, operation: &'a Operation, ways: &'a [Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
         let (own, theirs) = (plant::ids_of(operation, self.planted.of(side))?, plant::ids_of(operation, self.planted.of(other))?);
         let mut tries: Vec<(String, BTreeMap<String, String>)> = Vec::new();
         if !own.is_empty() {
@@ -221,7 +248,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Each parameter and field alone: another tenant's where it names what somebody has, else a plain one.
-    async fn each_parameter(&mut self, at: usize, operation: &Operation, ways: &[Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
+    async fn each_parameter(&mut self, at: usize, operation: &'a Operation, ways: &'a [Way], caller: (usize, &Caller), side: Side, other: Side) -> anyhow::Result<()> {
         let may_change = operation.changes() && may(ways, &caller.1.who);
         for parameter in operation.parameters.iter().filter(|parameter| parameter.place != Place::Path) {
             let filling = values::elsewhere(&operation.path, &parameter.name).context("it is complete")?;
@@ -277,44 +304,59 @@ impl<'a> Walk<'a> {
         Ok(cursor_in(&answer))
     }
 
+    /// Sends a request, at once where its order counts: where somebody is let in to change something, or brings a session that others end.
     #[expect(clippy::too_many_arguments, reason = "all that there is to know of one request")]
     async fn send(
         &mut self,
         at: usize,
-        operation: &Operation,
-        ways: &[Way],
+        operation: &'a Operation,
+        ways: &'a [Way],
         caller: (usize, &Caller),
         whose: Whose,
         request: Request,
         what: &str,
         sent: Vec<String>,
     ) -> anyhow::Result<()> {
-        let who = &caller.1.who;
-        let answer = self.client.call(&caller.1.headers, &request).await?;
+        let is_urgent = operation.changes() && (may(ways, &caller.1.who) || ENDS_SESSIONS.contains(&operation.name().as_str()));
+        let one = ToSend { at, operation, ways, caller: (caller.0, caller.1.clone()), whose, request, what: what.to_owned(), sent };
+        if is_urgent {
+            let step = self.sent(one).await?;
+            self.walked.steps.push(step);
+        } else {
+            self.waiting.push(one);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, several at once.
+    async fn send_what_waits(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let steps: Vec<Step> = stream::iter(waiting.into_iter().map(|one| self.sent(one))).buffered(AT_ONCE).try_collect().await?;
+        self.walked.steps.extend(steps);
+        Ok(())
+    }
+
+    async fn sent(&self, one: ToSend<'a>) -> anyhow::Result<Step> {
+        let ToSend { at, operation, ways, caller: (number, caller), whose, request, what, sent } = one;
+        let who = &caller.who;
+        let answer = self.client.call(&caller.headers, &request).await?;
         let told = match who {
             // Whoever has A's password or token is of A, whatever else they send.
             _ if is_open(ways) => self.planted.not_for(Some(side_of(who))),
             // It may see all.
             Who::Operator if may(ways, who) => Vec::new(),
-            // They are told of themselves, in either tenant.
-            Who::Person(person) if person.is_guest && ways.iter().any(is_about_oneself) => Vec::new(),
+            // They are told of themselves, in whatever tenant.
+            Who::Person(person) if (person.is_guest || person.of.is_none()) && ways.iter().any(is_about_oneself) => Vec::new(),
             // Who is of no tenant sends A's ids, and may be told no more than those.
             _ => self.planted.not_for(who.side()),
         };
         let parameters = request.query.iter().chain(&request.headers).map(|(_, value)| value.clone());
         let sent: Vec<String> = sent.into_iter().chain([request.path.clone()]).chain(parameters).chain(request.body.iter().map(Value::to_string)).collect();
-        let mut fault = judge::fault(judge::expected(operation, ways, who, whose), answer.status, &answer.whole(), &told, &sent);
+        let fault = judge::fault(judge::expected(operation, ways, who, whose), answer.status, &answer.whole(), &told, &sent);
         if let Some(user) = answer.json()["user_id"].as_str().filter(|_| is_open(ways)) {
             self.client.is_user(user);
         }
-        if operation.changes() && caller.1.is_thorough && !changes_a(ways, who) {
-            let changed = self.changed_of_a().await?;
-            if !changed.is_empty() {
-                fault = Some(format!("answered {}, and A is not what it was, by {}", answer.status, changed.join(", ")));
-            }
-        }
-        self.walked.steps.push(Step { operation: at, caller: caller.0, what: what.to_owned(), status: answer.status, fault });
-        Ok(())
+        Ok(Step { operation: at, caller: number, what, status: answer.status, fault })
     }
 }
 
