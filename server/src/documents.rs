@@ -45,14 +45,17 @@ fn open_to_sessions(item: &mut PathItem) {
 
 fn add_session(operation: &mut Operation, changes: bool) {
     let Some(ways) = &mut operation.security else { return };
-    let scopes = ways.iter().find_map(|way| {
+    let of_keys = ways.iter().filter_map(|way| {
         let way = serde_json::to_value(way).ok()?;
         serde_json::from_value::<Vec<String>>(way.get("api_key")?.clone()).ok()
     });
-    if let Some(scopes) = scopes {
-        let session = SecurityRequirement::new("session", scopes);
-        ways.push(if changes { session.add("csrf_token", Vec::<String>::new()) } else { session });
-    }
+    let of_sessions: Vec<_> = of_keys
+        .map(|scopes| {
+            let session = SecurityRequirement::new("session", scopes);
+            if changes { session.add("csrf_token", Vec::<String>::new()) } else { session }
+        })
+        .collect();
+    ways.extend(of_sessions);
 }
 
 /// `.env.example`: every setting with its meaning and a value for a laptop.

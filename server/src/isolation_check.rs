@@ -8,6 +8,7 @@ mod callers;
 mod client;
 mod document;
 mod judge;
+mod people;
 mod plant;
 mod show;
 mod state;
@@ -36,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     url: Option<String>,
     /// Seconds that the check may take, the removal of its tenants aside.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 120)]
     within: u64,
     /// Everything as one JSON object.
     #[arg(long)]

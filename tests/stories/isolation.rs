@@ -127,6 +127,9 @@ fn no_route_shows_or_changes_what_another_tenant_has() {
         assert!(said.lines().last().is_some_and(|line| line.starts_with("clean: ")), "{said}");
         let left = world.operator().get("/v1/tenants", &[]).await.ok(200);
         assert_eq!(left["tenants"], json!([]), "nothing is left of the throw-away tenants");
+        let users = world.operator().get("/v1/users", &[("limit", "1000")]).await.ok(200);
+        let users = users["users"].as_array().expect("users");
+        assert!(users.len() >= 10 && users.iter().all(|user| user["disabled_at"].is_string()), "accounts stay, and open nothing: {users:?}");
     });
 }
 

@@ -52,12 +52,14 @@ pub(super) struct Client {
     pub(super) operator: String,
     /// Ids of tenants that were asked for, to be removed whatever comes.
     made: Mutex<Vec<String>>,
+    /// Ids of users that were made: an account stays, and is to open nothing.
+    users: Mutex<Vec<String>>,
 }
 
 impl Client {
     pub(super) fn new(url: &str, operator: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(ANSWERED_WITHIN).no_proxy().build()?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), operator, made: Mutex::default() })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), operator, made: Mutex::default(), users: Mutex::default() })
     }
 
     /// Sends a request as whoever these headers say. One that comes too soon is sent again.
@@ -120,18 +122,27 @@ impl Client {
         self.made.lock().expect("no panic while held").push(id.to_owned());
     }
 
+    /// Remembers a user that was made.
+    pub(super) fn is_user(&self, id: &str) {
+        self.users.lock().expect("no panic while held").push(id.to_owned());
+    }
+
     pub(super) async fn delete_tenant(&self, id: &str) -> anyhow::Result<u16> {
         let request = Request { method: Method::DELETE, path: format!("/v1/tenants/{id}"), query: Vec::new(), headers: Vec::new(), body: None };
         self.call(&self.as_operator(), &request).await.map(|answer| answer.status)
     }
 
-    /// Deletes every tenant that was made.
+    /// Deletes every tenant that was made, and disables every user: accounts cannot be deleted.
     ///
     /// # Errors
     /// Says which are left.
     pub(super) async fn remove_all(&self) -> anyhow::Result<()> {
-        let made = self.made.lock().expect("no panic while held").clone();
+        let (made, users) = (self.made.lock().expect("no panic while held").clone(), self.users.lock().expect("no panic while held").clone());
         let mut left = Vec::new();
+        for id in users {
+            let disabled = self.ask(&self.as_operator(), Method::PATCH, &format!("/v1/users/{id}"), Some(json!({ "disabled": true }))).await;
+            left.extend(disabled.err().map(|error| format!("user {id} ({error:#})")));
+        }
         for id in made {
             match self.delete_tenant(&id).await {
                 // One that was never made, or is deleted already.
@@ -140,7 +151,7 @@ impl Client {
                 Err(error) => left.push(format!("{id} ({error:#})")),
             }
         }
-        anyhow::ensure!(left.is_empty(), "throw-away tenants are left, to be deleted by hand: {}", left.join(", "));
+        anyhow::ensure!(left.is_empty(), "throw-away tenants are left, to be deleted by hand, or users, to be disabled: {}", left.join(", "));
         Ok(())
     }
 }

@@ -32,12 +32,22 @@ pub(super) enum Way {
     Anyone,
     /// The operator's token.
     Operator,
-    /// A key of a tenant, or whatever else stands for one, with all of these scopes.
+    /// A key of a tenant with all of these scopes.
     Scopes(Vec<String>),
+    /// A session of a person whose role has all of these scopes, where there are any; and the token that says that no page of another asks.
+    Session { scopes: Vec<String>, csrf: bool },
+}
+
+impl Way {
+    fn session(scopes: Vec<String>) -> Self {
+        Self::Session { scopes, csrf: false }
+    }
 }
 
 /// The security schemes of the document: what each asks of a caller. A new scheme gets its line here, and its callers in `callers.rs`.
-const SCHEMES: &[(&str, fn(Vec<String>) -> Way)] = &[("operator", |_| Way::Operator), ("api_key", Way::Scopes), ("api_key_header", Way::Scopes)];
+const SCHEMES: &[(&str, fn(Vec<String>) -> Way)] = &[("operator", |_| Way::Operator), ("api_key", Way::Scopes), ("api_key_header", Way::Scopes), ("session", Way::session)];
+/// What is asked for beside a session by all that changes something: never alone.
+const CSRF_TOKEN: &str = "csrf_token";
 
 /// Where a parameter is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +92,14 @@ pub(super) fn operations(document: &Value) -> anyhow::Result<Vec<Operation>> {
         for (method, operation) in item.as_object().into_iter().flatten().filter(|(name, _)| METHODS.contains(&name.as_str())) {
             let read = || -> anyhow::Result<Operation> {
                 let listed = [&item["parameters"], &operation["parameters"]].into_iter().filter_map(Value::as_array).flatten();
+                let method: Method = method.to_uppercase().parse()?;
+                let ways = ways(document, operation).and_then(|ways| guarded(&method, ways));
                 Ok(Operation {
-                    method: method.to_uppercase().parse()?,
+                    method,
                     path: path.clone(),
                     parameters: listed.map(|parameter| parameter_of(resolve(document, parameter))).collect::<anyhow::Result<_>>()?,
                     body: body_of(document, operation)?,
-                    ways: ways(document, operation),
+                    ways,
                 })
             };
             all.push(read().with_context(|| format!("{method} {path}"))?);
@@ -104,13 +116,30 @@ fn ways(document: &Value, operation: &Value) -> Result<Vec<Way>, String> {
     listed.iter().map(way_of).collect()
 }
 
+/// A browser sends cookies wherever a page tells it to: what changes something by a session asks for the token, too.
+fn guarded(method: &Method, ways: Vec<Way>) -> Result<Vec<Way>, String> {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
+    match ways.iter().any(|way| matches!(way, Way::Session { csrf, .. } if *csrf == is_safe)) {
+        true => Err(format!("what changes something by a session, and nothing else, asks for `{CSRF_TOKEN}`")),
+        false => Ok(ways),
+    }
+}
+
 fn way_of(requirement: &Value) -> Result<Way, String> {
-    let schemes: Vec<_> = requirement.as_object().into_iter().flatten().collect();
+    let mut schemes: Vec<_> = requirement.as_object().into_iter().flatten().collect();
+    let asked = schemes.len();
+    if schemes.iter().any(|(scheme, _)| *scheme == "session") {
+        schemes.retain(|(scheme, _)| *scheme != CSRF_TOKEN);
+    }
+    let with_token = schemes.len() < asked;
     let [(scheme, scopes)] = schemes[..] else {
         return if schemes.is_empty() { Ok(Way::Anyone) } else { Err(format!("it asks for several things at once, which this check does not understand: {requirement}")) };
     };
     let scopes = scopes.as_array().into_iter().flatten().filter_map(|scope| scope.as_str().map(str::to_owned)).collect();
-    let known = SCHEMES.iter().find(|(name, _)| name == scheme).map(|(_, way)| way(scopes));
+    let known = SCHEMES.iter().find(|(name, _)| name == scheme).map(|(_, way)| match way(scopes) {
+        Way::Session { scopes, .. } => Way::Session { scopes, csrf: with_token },
+        way => way,
+    });
     known.ok_or_else(|| format!("the security scheme `{scheme}` is not known: add it to SCHEMES in server/src/isolation_check/document.rs, and its callers to callers.rs"))
 }
 
@@ -164,8 +193,26 @@ mod tests {
         assert_eq!(ways_of(&json!([{}])), Ok(vec![Way::Anyone]));
         assert!(ways_of(&Value::Null).is_err_and(|why| why.contains("security")));
         assert!(ways_of(&json!([])).is_err());
-        assert!(ways_of(&json!([{ "session": [] }])).is_err_and(|why| why.contains("SCHEMES")));
+        assert_eq!(ways_of(&json!([{ "session": ["logs:read"] }])), Ok(vec![Way::Session { scopes: vec!["logs:read".to_owned()], csrf: false }]));
+        for unknown in [json!([{ "certificate": [] }]), json!([{ "csrf_token": [] }])] {
+            assert!(ways_of(&unknown).is_err_and(|why| why.contains("SCHEMES")), "{unknown}");
+        }
         assert!(ways_of(&json!([{ "operator": [], "api_key": [] }])).is_err());
+        assert!(ways_of(&json!([{ "session": [], "api_key": [] }])).is_err());
+    }
+
+    #[test]
+    fn what_changes_something_by_a_session_asks_for_the_token() {
+        let of = |method: &str, security: Value| {
+            let document = json!({ "paths": { "/x": { method: { "security": security } } } });
+            operations(&document).expect("a document").remove(0).ways
+        };
+        let (with, without) = (json!([{ "session": [], "csrf_token": [] }]), json!([{ "session": [] }]));
+        assert_eq!(of("post", with.clone()), Ok(vec![Way::Session { scopes: Vec::new(), csrf: true }]));
+        for (method, security) in [("post", &without), ("delete", &without), ("get", &with)] {
+            assert!(of(method, security.clone()).is_err_and(|why| why.contains("csrf_token")), "{method} {security}");
+        }
+        assert!(of("get", without).is_ok());
     }
 
     #[test]

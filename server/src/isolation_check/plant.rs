@@ -7,10 +7,13 @@ use anyhow::{Context, bail};
 use rand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::billing::month::Month;
 use shared::grant::DEFAULT_CLASS;
-use shared::ids::{BatchId, TenantId};
+use shared::ids::{BatchId, TenantId, Token, TokenKind};
 use shared::limits::Limits;
+use shared::people::Role;
 use shared::queue::{Header, NewBatch, Payload, Pushed};
+use shared::tenants::{By, Registry};
 use shared::timestamp;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -18,7 +21,8 @@ use uuid::Uuid;
 use super::callers::{Side, all_scopes};
 use super::client::{Client, Request};
 use super::document::{Field, Operation, Place};
-use super::values::{self, Filling, Thing};
+use super::people::{self, Account};
+use super::values::{self, CURRENCY, Filling, Thing};
 use crate::Doors;
 
 /// Logs of each tenant.
@@ -30,8 +34,25 @@ const THERE_WITHIN: Duration = Duration::from_secs(25);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a push may take.
 const PUSHED_WITHIN_MS: u64 = 2_000;
+/// How long a token lives that sets a password anew.
+const RESET_WITHIN: Duration = Duration::from_secs(600);
+/// How many months ahead the plans begin of which nothing is billed: a tenant that is deleted before is never sent a bill.
+const MONTHS_AHEAD: usize = 4;
 /// How long the key lives that is to expire.
 const EXPIRES_IN: time::Duration = time::Duration::seconds(2);
+
+/// What somebody of a throw-away tenant is here for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// To call, by this role.
+    Caller(Role),
+    /// To be looked at: their session is what nobody else may see or end.
+    Keeper,
+    /// To log in, and to forget their password.
+    Forgetful,
+    /// To be removed, and to join again.
+    Commuter,
+}
 
 /// A throw-away tenant.
 #[derive(Debug)]
@@ -46,6 +67,15 @@ pub(super) struct Tenant {
     pub(super) single: Vec<(String, String)>,
     pub(super) revoked: String,
     pub(super) expired: String,
+    /// Its people, by what they are here for: each role is that of a caller.
+    people: BTreeMap<Part, Account>,
+    /// A session that was ended.
+    pub(super) ended: Vec<(&'static str, String)>,
+    /// When its logs were sent.
+    sent_at: String,
+    /// What was mailed last: an invitation to it, and what sets a password of its anew.
+    invitation_token: String,
+    reset_token: String,
     /// What it has, one of each.
     things: BTreeMap<Thing, String>,
     /// More letters.
@@ -62,14 +92,48 @@ impl Tenant {
     pub(super) fn thing(&self, thing: Thing) -> Option<&String> {
         self.things.get(&thing)
     }
+
+    /// Somebody who calls.
+    pub(super) fn person(&self, role: Role) -> &Account {
+        &self.people[&Part::Caller(role)]
+    }
+
+    /// Somebody whose session nobody touches.
+    pub(super) fn keeper(&self) -> Option<&Account> {
+        self.people.get(&Part::Keeper)
+    }
+
+    fn new(side: Side) -> Self {
+        let (id, word) = (new_id(&format!("{side:?}").to_lowercase()), format!("isolationword{}", random()));
+        Self {
+            service: format!("service-{word}"),
+            told: vec![id.clone(), word.clone()],
+            things: BTreeMap::from([(Thing::Tenant, id.clone())]),
+            id,
+            word,
+            key: String::new(),
+            single: Vec::new(),
+            revoked: String::new(),
+            expired: String::new(),
+            people: BTreeMap::new(),
+            ended: Vec::new(),
+            sent_at: String::new(),
+            invitation_token: String::new(),
+            reset_token: String::new(),
+            letters: Vec::new(),
+        }
+    }
 }
 
 /// All that was planted.
 #[derive(Debug)]
 pub(super) struct Planted {
     tenants: BTreeMap<Side, Tenant>,
-    /// Why there are no dead letters, where there are none.
-    pub(super) no_letters: Option<String>,
+    /// Why there is nothing that no request makes, where there is none.
+    pub(super) no_doors: Option<String>,
+    registry: Option<Registry>,
+    /// Somebody who owns B, and may read what A has.
+    pub(super) guest: Option<Account>,
 }
 
 impl Planted {
@@ -88,7 +152,7 @@ impl Planted {
 /// # Errors
 /// What could not be made.
 pub(super) async fn plant(client: &Client, operations: &[Operation], doors: Result<&Doors, String>) -> anyhow::Result<Planted> {
-    let mut planted = Planted { tenants: BTreeMap::new(), no_letters: doors.as_ref().err().cloned() };
+    let mut planted = Planted { tenants: BTreeMap::new(), no_doors: doors.as_ref().err().cloned(), registry: doors.as_ref().ok().map(|doors| doors.registry.clone()), guest: None };
     let sides = [Side::A, Side::B, Side::Suspended, Side::Deleted];
     let made = futures::future::try_join_all(sides.map(|side| make(client, operations, side, doors.as_ref().ok().copied()))).await?;
     planted.tenants = sides.into_iter().zip(made).collect();
@@ -99,6 +163,7 @@ pub(super) async fn plant(client: &Client, operations: &[Operation], doors: Resu
     for tenant in planted.tenants.values_mut() {
         tenant.things.insert(Thing::DeletedTenant, deleted.clone());
     }
+    planted.guest = Some(guest(client, &planted).await?);
     learn_ids(client, operations, &mut planted).await?;
     // A process believes what it looked up for some seconds; nobody has looked these keys up before.
     tokio::time::sleep(EXPIRES_IN.unsigned_abs()).await;
@@ -106,20 +171,8 @@ pub(super) async fn plant(client: &Client, operations: &[Operation], doors: Resu
 }
 
 async fn make(client: &Client, operations: &[Operation], side: Side, doors: Option<&Doors>) -> anyhow::Result<Tenant> {
-    let (id, word) = (new_id(&format!("{side:?}").to_lowercase()), format!("isolationword{}", random()));
-    client.make_tenant(&id, &format!("Tenant of {word}")).await?;
-    let mut tenant = Tenant {
-        service: format!("service-{word}"),
-        told: vec![id.clone(), word.clone()],
-        things: BTreeMap::from([(Thing::Tenant, id.clone())]),
-        id,
-        word,
-        key: String::new(),
-        single: Vec::new(),
-        revoked: String::new(),
-        expired: String::new(),
-        letters: Vec::new(),
-    };
+    let mut tenant = Tenant::new(side);
+    client.make_tenant(&tenant.id, &format!("Tenant of {}", tenant.word)).await?;
     let (key_id, key) = make_key(client, &tenant, &all_scopes(), None).await?;
     tenant.key = key;
     if matches!(side, Side::A | Side::B) {
@@ -132,25 +185,151 @@ async fn make(client: &Client, operations: &[Operation], side: Side, doors: Opti
         tenant.revoked = revoked;
         tenant.expired = make_key(client, &tenant, &all_scopes(), Some(OffsetDateTime::now_utc() + EXPIRES_IN)).await?.1;
     }
+    let here: &[Part] = match side {
+        Side::A | Side::B => &PARTS,
+        Side::Suspended => &[Part::Caller(Role::Owner), Part::Keeper, Part::Forgetful, Part::Commuter],
+        Side::Deleted => &[Part::Caller(Role::Owner)],
+    };
+    for part in here {
+        let account = join(client, &tenant, *part).await?;
+        tenant.people.insert(*part, account);
+    }
     if side == Side::Deleted {
         return Ok(tenant);
     }
+    tenant.ended = end_a_session(client, &tenant).await?;
+    plan(client, &mut tenant, doors).await?;
     // Before the logs, which wake the processor for both.
     let letters = match doors {
         Some(doors) => push_letters(doors, &tenant, Uuid::parse_str(&key_id)?).await?,
         None => Vec::new(),
     };
     send_logs(client, &mut tenant).await?;
+    tell_of_people(client, &mut tenant).await?;
     for thing in Thing::MADE {
         let id = make_thing(client, operations, &tenant, *thing).await?;
         tenant.things.insert(*thing, id);
     }
+    // More of each, so that lists have a second page.
+    make_thing(client, operations, &tenant, Thing::Invitation).await?;
+    let dead = dead_deliveries(client, &tenant).await?;
+    tenant.things.insert(Thing::Delivery, dead);
     if let Some(first) = letters.first() {
         until_there(client, &tenant, &format!("/v1/dead-letters/{first}"), "dead letters").await?;
         tenant.things.insert(Thing::DeadLetter, first.clone());
         tenant.letters = letters[1..].to_vec();
     }
     Ok(tenant)
+}
+
+const PARTS: [Part; 7] =
+    [Part::Caller(Role::Viewer), Part::Caller(Role::Member), Part::Caller(Role::Admin), Part::Caller(Role::Owner), Part::Keeper, Part::Forgetful, Part::Commuter];
+
+async fn join(client: &Client, tenant: &Tenant, part: Part) -> anyhow::Result<Account> {
+    let (what, role) = match part {
+        Part::Caller(role) => (role.as_str(), role),
+        Part::Keeper => ("keeper", Role::Viewer),
+        Part::Forgetful => ("forgetful", Role::Viewer),
+        Part::Commuter => ("commuter", Role::Viewer),
+    };
+    let email = format!("{what}.{}@{}", tenant.word, people::DOMAIN);
+    let name = format!("The {what} of {}", tenant.word);
+    people::join(client, &tenant.id, (&name, &email, &format!("{} {}", random(), random())), role).await.with_context(|| format!("there is no {what}"))
+}
+
+/// Somebody of both neighbours, who bears no word of either: both list them.
+async fn guest(client: &Client, planted: &Planted) -> anyhow::Result<Account> {
+    let (a, b) = (planted.of(Side::A), planted.of(Side::B));
+    let (email, password) = (format!("{}@{}", random(), people::DOMAIN), format!("{} {}", random(), random()));
+    let guest = people::join(client, &b.id, ("A guest", &email, &password), Role::Owner).await?;
+    people::come_back(client, &a.id, &guest).await?;
+    Ok(guest)
+}
+
+/// A session that was ended.
+async fn end_a_session(client: &Client, tenant: &Tenant) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let account = tenant.keeper().context("nobody is there")?;
+    let session = people::log_in(client, &account.email, &account.password).await?;
+    client.ask(&session, Method::POST, "/v1/logout", None).await?;
+    Ok(session)
+}
+
+/// What people are known by.
+async fn tell_of_people(client: &Client, tenant: &mut Tenant) -> anyhow::Result<()> {
+    let keeper = tenant.keeper().context("nobody is there")?.clone();
+    tenant.things.insert(Thing::Session, people::session_id(client, &keeper.session).await?);
+    tenant.things.insert(Thing::Member, keeper.user);
+    Ok(())
+}
+
+fn months_ahead(months: usize) -> Month {
+    (0..months).fold(Month::of(OffsetDateTime::now_utc()), |month, _| month.next())
+}
+
+/// A plan, credits, and drafts of invoices for months to come. A draft has no number, and there is none to be given for nothing.
+async fn plan(client: &Client, tenant: &mut Tenant, doors: Option<&Doors>) -> anyhow::Result<()> {
+    let (id, operator) = (new_id("plan"), client.as_operator());
+    let new = json!({ "id": id, "name": format!("Plan of {}", tenant.word), "currency": CURRENCY, "base_price": "1.00" });
+    client.ask(&operator, Method::POST, "/v1/plans", Some(new)).await?;
+    let given = json!({ "plan": id, "from": months_ahead(1).to_string() });
+    client.ask(&operator, Method::PUT, &format!("/v1/tenants/{}/plan", tenant.id), Some(given)).await?;
+    tenant.things.insert(Thing::Plan, id);
+    for reason in ["one", "another"] {
+        let credit = json!({ "tenant": tenant.id, "currency": CURRENCY, "amount": "1.00", "reason": format!("{reason} for {}", tenant.word) });
+        client.ask(&operator, Method::POST, "/v1/credits", Some(credit)).await?;
+    }
+    let Some(doors) = doors else { return Ok(()) };
+    for ahead in [1, 2] {
+        let draft = doors.registry.open_invoice(&TenantId::parse(&tenant.id)?, months_ahead(ahead), &By::SYSTEM).await?.context("no plan is there for an invoice")?;
+        tenant.things.insert(Thing::Invoice, draft.id.to_string());
+        tenant.things.insert(Thing::InvoiceLine, "1".to_owned());
+    }
+    Ok(())
+}
+
+/// Deliveries that are dead: tests are sent once, and nobody is where they are sent.
+async fn dead_deliveries(client: &Client, tenant: &Tenant) -> anyhow::Result<String> {
+    let webhook = tenant.thing(Thing::Webhook).context("there is no webhook")?;
+    let path = format!("/v1/tenants/{}/webhooks/{webhook}", tenant.id);
+    for _ in 0..2 {
+        client.ask(&tenant.as_itself(), Method::POST, &format!("{path}/test"), None).await?;
+    }
+    let until = tokio::time::Instant::now() + THERE_WITHIN;
+    loop {
+        let listed = client.ask(&tenant.as_itself(), Method::GET, &format!("{path}/deliveries?state=dead"), None).await?;
+        match listed["deliveries"].as_array().map(Vec::as_slice) {
+            Some([one, _, ..]) => return one["id"].as_str().map(str::to_owned).context("a delivery has no id"),
+            _ if tokio::time::Instant::now() > until => bail!("nobody gave up a test of a webhook within {} s: is a server running that tells them?", THERE_WITHIN.as_secs()),
+            _ => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+impl Planted {
+    /// Has somebody mailed what this operation takes, where it takes such a thing: each is good for once.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub(super) async fn mail(&mut self, client: &Client, side: Side, operation: &Operation) -> anyhow::Result<()> {
+        let fields: Vec<&str> = operation.body.iter().flat_map(|body| body.fields.iter().map(|field| field.name.as_str())).collect();
+        let takes = |filling| operation.body.as_ref().is_some_and(|body| fields.iter().any(|field| values::elsewhere(&body.schema, field) == Some(filling)));
+        let Some(tenant) = self.tenants.get_mut(&side) else { return Ok(()) };
+        if takes(Filling::InvitationToken) {
+            tenant.invitation_token = people::invite(client, &tenant.id, &new_email(tenant), Role::Viewer).await?;
+        }
+        if takes(Filling::ResetToken)
+            && let Some((registry, forgetful)) = self.registry.as_ref().zip(tenant.people.get(&Part::Forgetful))
+        {
+            let token = Token::generate(TokenKind::PasswordReset);
+            registry.ask_for_reset(&forgetful.email, &token, RESET_WITHIN, &By::SYSTEM).await?;
+            tenant.reset_token = token.reveal().to_owned();
+        }
+        Ok(())
+    }
+}
+
+fn new_email(tenant: &Tenant) -> String {
+    format!("{}.{}@{}", random(), tenant.word, people::DOMAIN)
 }
 
 fn random() -> String {
@@ -202,20 +381,27 @@ async fn push_letters(doors: &Doors, tenant: &Tenant, key_id: Uuid) -> anyhow::R
 }
 
 async fn send_logs(client: &Client, tenant: &mut Tenant) -> anyhow::Result<()> {
-    let now = timestamp::format(timestamp::from_datetime(OffsetDateTime::now_utc()));
-    let logs: Vec<Value> = (0..LOGS).map(|n| json!({ "timestamp": now, "attributes": { "of": tenant.word }, "trace_id": tenant.word, "n": n })).collect();
-    let logs: Vec<Value> = logs.into_iter().map(|log| with(log, log_of(tenant))).collect();
-    let idempotency = ("idempotency-key", tenant.word.clone());
+    tenant.sent_at = timestamp::format(timestamp::from_datetime(OffsetDateTime::now_utc()));
+    // Of another service, so that usage has a second line, and its hour a second batch.
+    let other = format!("other-{}", tenant.service);
+    let batches = futures::future::try_join(send_batch(client, tenant, &tenant.service, &tenant.word), send_batch(client, tenant, &other, &other)).await?;
+    tenant.things.insert(Thing::Batch, batches.0.to_string());
+    tenant.things.insert(Thing::Log, batches.0.log(0).to_string());
+    tenant.told.extend([batches.0, batches.1].iter().flat_map(|batch| (0..LOGS).map(|position| batch.log(position).to_string())));
+    Ok(())
+}
+
+async fn send_batch(client: &Client, tenant: &Tenant, service: &str, idempotency_key: &str) -> anyhow::Result<BatchId> {
+    let logs: Vec<Value> = (0..LOGS).map(|n| json!({ "timestamp": tenant.sent_at, "attributes": { "of": tenant.word }, "trace_id": tenant.word, "n": n })).collect();
+    let logs: Vec<Value> = logs.into_iter().map(|log| with(with(log, log_of(tenant)), json!({ "service": service }))).collect();
+    let idempotency = ("idempotency-key", idempotency_key.to_owned());
     let receipt = client.ask(&[tenant.as_itself(), vec![idempotency]].concat(), Method::POST, "/v1/logs", Some(Value::Array(logs))).await?;
     let batch = receipt["batch_id"].as_str().and_then(|id| BatchId::parse(id).ok()).context("logs were taken without a batch id")?;
-    tenant.things.insert(Thing::Batch, batch.to_string());
-    tenant.things.insert(Thing::Log, batch.log(0).to_string());
-    tenant.told.extend((0..LOGS).map(|position| batch.log(position).to_string()));
     let until = tokio::time::Instant::now() + THERE_WITHIN;
     loop {
         let status = client.ask(&tenant.as_itself(), Method::GET, &format!("/v1/batches/{batch}?wait=indexed&timeout=10"), None).await?;
         match status["state"].as_str() {
-            Some("indexed") => return Ok(()),
+            Some("indexed") => return Ok(batch),
             _ if tokio::time::Instant::now() > until => bail!("the planted logs are not searchable after {} s: {status}", THERE_WITHIN.as_secs()),
             _ => {}
         }
@@ -311,9 +497,15 @@ pub(super) async fn spare(client: &Client, operations: &[Operation], planted: &m
     let Some(last) = in_path.iter().max_by_key(|parameter| operation.path.find(&format!("{{{}}}", parameter.name))) else { return Ok(ids) };
     let is_removal = operation.method == Method::DELETE;
     let id = match values::in_path(&operation.path, &last.name) {
-        Some(thing) if thing.made_by().is_some() => make_thing(client, operations, planted.of(side), thing).await?,
+        Some(thing) if thing.is_made_for_changes() || (is_removal && thing.made_by().is_some()) => make_thing(client, operations, planted.of(side), thing).await?,
         Some(Thing::DeadLetter) if is_removal => planted.tenants.get_mut(&side).and_then(|tenant| tenant.letters.pop()).context("all dead letters are given up: plant more")?,
         Some(Thing::Tenant) if is_removal => spare_tenant(client).await?,
+        Some(Thing::Member) if is_removal => {
+            let tenant = planted.of(side);
+            let commuter = tenant.people.get(&Part::Commuter).context("nobody comes and goes")?;
+            people::come_back(client, &tenant.id, commuter).await?;
+            commuter.user.clone()
+        }
         Some(Thing::DeletedTenant) => {
             let id = spare_tenant(client).await?;
             client.delete_tenant(&id).await?;
@@ -356,8 +548,8 @@ pub(super) fn request(client: &Client, operation: &Operation, tenant: &Tenant, i
     for field in &body.fields {
         let filling = values::elsewhere(&body.schema, &field.name);
         // What asks for no field in particular may ask for one at least: a name changes nothing for anybody.
-        if field.required || names_tenant(filling) || (asks_for_none && field.name == "name") {
-            put_field(&mut fields, field, value(client, tenant, filling)?);
+        if field.required || values::is_always_sent(&body.schema, &field.name) || names_tenant(filling) || (asks_for_none && field.name == "name") {
+            put_field(&mut fields, field, filling, value(client, tenant, filling)?);
         }
     }
     request.body = Some(fields);
@@ -372,8 +564,19 @@ pub(super) fn put(request: &mut Request, place: Place, name: &str, value: String
 }
 
 /// Puts a field into a body.
-pub(super) fn put_field(fields: &mut Value, field: &Field, value: String) {
-    fields[&field.name] = if field.is_list { json!([value]) } else { json!(value) };
+pub(super) fn put_field(fields: &mut Value, field: &Field, filling: Option<Filling>, value: String) {
+    fields[&field.name] = match filling {
+        Some(Filling::Json(json)) => serde_json::from_str(json).unwrap_or_default(),
+        _ if field.is_list => json!([value]),
+        _ => json!(value),
+    };
+}
+
+/// Puts somebody's own password into a request, where it holds the tenant's.
+pub(super) fn put_password(request: &mut Request, operation: &Operation, account: &Account) {
+    let (Some(sent), Some(body)) = (request.body.as_mut().and_then(Value::as_object_mut), &operation.body) else { return };
+    let is_password = |name: &str| values::elsewhere(&body.schema, name) == Some(Filling::Password);
+    sent.iter_mut().filter(|(name, _)| is_password(name)).for_each(|(_, value)| *value = json!(account.password));
 }
 
 /// What a filling is for a tenant.
@@ -392,7 +595,16 @@ pub(super) fn value(client: &Client, tenant: &Tenant, filling: Option<Filling>) 
             id
         }
         Filling::NewName => format!("{} {}", tenant.word, random()),
+        Filling::NewPlan => new_id("plan"),
+        Filling::NewId => Uuid::now_v7().to_string(),
+        Filling::NewEmail => new_email(tenant),
+        Filling::Email => tenant.people.get(&Part::Forgetful).context("nobody can log in")?.email.clone(),
+        Filling::Password => tenant.people.get(&Part::Forgetful).context("nobody can log in")?.password.clone(),
+        Filling::InvitationToken => tenant.invitation_token.clone(),
+        Filling::ResetToken => tenant.reset_token.clone(),
+        Filling::SentAt => tenant.sent_at.clone(),
+        Filling::MonthAhead => months_ahead(MONTHS_AHEAD).to_string(),
         Filling::InAnHour => timestamp::format(timestamp::from_datetime(OffsetDateTime::now_utc() + time::Duration::HOUR)),
-        Filling::Plain(text) => text.to_owned(),
+        Filling::Plain(text) | Filling::Json(text) => text.to_owned(),
     })
 }

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::callers::{Side, Who, all_scopes};
+use super::callers::{Person, Side, Who, all_scopes};
 use super::client::Client;
 use super::document::{Operation, Place};
 use super::judge::may;
 use super::plant::{Tenant, ids_of, request};
 use super::values::{self, NO_STATE, Thing, VOLATILE};
 
-/// Reads all that a tenant has, by route: with its own key, or as the operator where a tenant's key may not and the path names the tenant.
+/// Reads all that a tenant has, by route: with its own key; as the operator where a tenant's key may not and the path names the tenant; and where only
+/// people may, as the one whose session nobody else touches.
 ///
 /// # Errors
 /// No answer.
 pub(super) async fn of(client: &Client, operations: &[Operation], tenant: &Tenant) -> anyhow::Result<BTreeMap<String, Value>> {
     let itself = Who::Tenant { of: Side::A, scopes: all_scopes() };
+    let somebody = Who::Person(Person { of: Some(Side::A), scopes: Vec::new(), has_token: true, names_other: false, is_guest: false });
     let reading = operations.iter().filter(|operation| !operation.changes() && !NO_STATE.contains(&operation.path.as_str()) && values::lacking(operation).is_empty());
     let asked = reading.filter_map(|operation| {
         let ways = operation.ways.as_ref().ok()?;
@@ -24,6 +26,7 @@ pub(super) async fn of(client: &Client, operations: &[Operation], tenant: &Tenan
         let who = match (may(ways, &itself), may(ways, &Who::Operator)) {
             (true, _) => tenant.as_itself(),
             (false, true) if names_tenant() => client.as_operator(),
+            _ if may(ways, &somebody) => tenant.keeper()?.session.clone(),
             _ => return None,
         };
         // Where there is none of a thing, there is nothing to be changed.

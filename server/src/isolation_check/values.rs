@@ -15,19 +15,36 @@ pub(super) enum Thing {
     Batch,
     SavedSearch,
     DeadLetter,
+    Webhook,
+    Delivery,
+    Invitation,
+    Member,
+    Session,
+    Plan,
+    Invoice,
+    InvoiceLine,
 }
 
 impl Thing {
     /// Each thing that is made by a request of its own.
-    pub(super) const MADE: &[Self] = &[Self::Key, Self::SavedSearch];
+    pub(super) const MADE: &[Self] = &[Self::Key, Self::SavedSearch, Self::Webhook, Self::Invitation];
+    /// Each thing that no request makes: it takes the queue, or the control database.
+    pub(super) const MADE_BEHIND: &[Self] = &[Self::DeadLetter, Self::Invoice, Self::InvoiceLine];
 
     /// The route that makes one and answers its `id`. The others come with their tenant or its logs.
     pub(super) fn made_by(self) -> Option<&'static str> {
         match self {
             Self::Key => Some("POST /v1/tenants/{id}/keys"),
             Self::SavedSearch => Some("POST /v1/saved-searches"),
-            Self::Tenant | Self::DeletedTenant | Self::Log | Self::Batch | Self::DeadLetter => None,
+            Self::Webhook => Some("POST /v1/tenants/{id}/webhooks"),
+            Self::Invitation => Some("POST /v1/tenants/{id}/invitations"),
+            _ => None,
         }
+    }
+
+    /// Whether one is made for each request that changes one, and not only for those that take one away: a tenant can have 20 webhooks.
+    pub(super) fn is_made_for_changes(self) -> bool {
+        self != Self::Webhook && self.made_by().is_some()
     }
 }
 
@@ -35,11 +52,20 @@ impl Thing {
 const IN_PATH: &[(&str, Thing)] = &[
     ("/v1/batches/{batch_id}", Thing::Batch),
     ("/v1/dead-letters/{id}", Thing::DeadLetter),
+    ("/v1/invoices/{id}", Thing::Invoice),
+    ("/v1/invoices/{id}/lines/{line}", Thing::InvoiceLine),
     ("/v1/logs/{id}", Thing::Log),
+    ("/v1/me/sessions/{session_id}", Thing::Session),
+    ("/v1/plans/{id}", Thing::Plan),
     ("/v1/saved-searches/{id}", Thing::SavedSearch),
     ("/v1/tenants/{id}", Thing::Tenant),
     ("/v1/tenants/{id}/keys/{key_id}", Thing::Key),
+    ("/v1/tenants/{id}/invitations/{invitation_id}", Thing::Invitation),
+    ("/v1/tenants/{id}/members/{user_id}", Thing::Member),
     ("/v1/tenants/{id}/restore", Thing::DeletedTenant),
+    ("/v1/tenants/{id}/webhooks/{webhook_id}", Thing::Webhook),
+    ("/v1/tenants/{id}/webhooks/{webhook_id}/deliveries/{delivery_id}", Thing::Delivery),
+    ("/v1/users/{user_id}", Thing::Member),
 ];
 
 /// What is sent.
@@ -61,14 +87,39 @@ pub(super) enum Filling {
     NewName,
     /// An hour from now.
     InAnHour,
+    /// An id that no plan has.
+    NewPlan,
+    /// An id that nothing has.
+    NewId,
+    /// An address of mail that nobody has.
+    NewEmail,
+    /// The address of somebody of a tenant, who can log in.
+    Email,
+    /// Their password.
+    Password,
+    /// What somebody was mailed who is invited to a tenant.
+    InvitationToken,
+    /// What somebody of a tenant was mailed whose password is forgotten.
+    ResetToken,
+    /// The moment at which a tenant's logs were sent.
+    SentAt,
+    /// A month some time ahead, for which nothing was planned.
+    MonthAhead,
     /// This.
     Plain(&'static str),
+    /// This JSON, in a body.
+    Json(&'static str),
 }
 
 impl Filling {
     /// Whether it names what a tenant has, so that another tenant's is worth a try.
     pub(super) fn is_somebodys(self) -> bool {
-        matches!(self, Self::Id(_) | Self::Word | Self::Service | Self::IdempotencyKey | Self::Cursor)
+        matches!(self, Self::Id(_) | Self::Word | Self::Service | Self::IdempotencyKey | Self::Cursor | Self::Email)
+    }
+
+    /// The same in a body: words would be kept with what is made, and its maker may read them again.
+    pub(super) fn is_somebodys_in_a_body(self) -> bool {
+        matches!(self, Self::Id(_) | Self::Email)
     }
 }
 
@@ -80,52 +131,144 @@ const ELSEWHERE: &[(&str, &str, Filling)] = &[
     ("/v1/batches/{batch_id}", "wait", Filling::Plain("stored")),
     ("/v1/export", "after", Filling::Id(Thing::Log)),
     ("/v1/facets", "fields", Filling::Plain("service,level")),
+    ("/v1/invoices", "status", Filling::Plain("draft")),
+    ("/v1/invoices/{id}", "format", Filling::Plain("csv")),
     ("/v1/tail", "cursor", Filling::Id(Thing::Log)),
+    ("/v1/usage", "by", Filling::Plain("service")),
+    ("/v1/usage", "interval", Filling::Plain("hour")),
+    ("Acceptance", "token", Filling::InvitationToken),
+    ("CreditRequest", "id", Filling::NewId),
+    ("InvitationRequest", "email", Filling::NewEmail),
+    ("KeyChangeRequest", "limits", Filling::Json(r#"{"logs_per_second":1000000}"#)),
+    ("KeyRequest", "limits", Filling::Json(r#"{"logs_per_second":1000000}"#)),
     ("NewTenant", "id", Filling::NewTenant),
+    ("PasswordReset", "token", Filling::ResetToken),
+    ("PlanChange", "from", Filling::MonthAhead),
+    ("PlanRequest", "from", Filling::MonthAhead),
+    ("PlanRequest", "id", Filling::NewPlan),
+    ("TenantLimits", "services", Filling::Json("{}")),
+    ("TenantPlanRequest", "from", Filling::MonthAhead),
     (ANY, "Content-Encoding", Filling::Plain("identity")),
     (ANY, "Idempotency-Key", Filling::IdempotencyKey),
     (ANY, "Last-Event-ID", Filling::Id(Thing::Log)),
     (ANY, "action", Filling::Plain("apikey.created")),
     (ANY, "after", Filling::Plain("3")),
+    (ANY, "amount", Filling::Plain("1.00")),
+    (ANY, "base_price", Filling::Plain("1.00")),
     (ANY, "batch_id", Filling::Id(Thing::Batch)),
     (ANY, "before", Filling::Plain("3")),
     (ANY, "by", Filling::Plain("level")),
     (ANY, "code", Filling::Plain("invalid_json")),
+    (ANY, "currency", Filling::Plain(CURRENCY)),
+    (ANY, "current_password", Filling::Password),
     (ANY, "cursor", Filling::Cursor),
+    (ANY, "description", Filling::NewName),
+    (ANY, "disabled", Filling::Json("false")),
+    (ANY, "email", Filling::Email),
+    (ANY, "enabled", Filling::Json("true")),
+    (ANY, "event_types", Filling::Plain(EVENT_TYPE)),
     (ANY, "expires_at", Filling::InAnHour),
     (ANY, "fields", Filling::Plain("id,message")),
     (ANY, "format", Filling::Plain("ndjson")),
     (ANY, "from", Filling::Plain("now-1d")),
+    (ANY, "hour", Filling::SentAt),
     (ANY, "interval", Filling::Plain("1h")),
+    (ANY, "key_id", Filling::Id(Thing::Key)),
     (ANY, "level", Filling::Plain("info")),
     (ANY, "limit", Filling::Plain("100")),
+    (ANY, "meters", Filling::Json("[]")),
     (ANY, "name", Filling::NewName),
+    (ANY, "networks", Filling::Plain("127.0.0.0/8")),
+    (ANY, "new_password", Filling::Password),
+    (ANY, "origins", Filling::Plain("https://isolation.invalid")),
+    (ANY, "overlap_seconds", Filling::Json("60")),
+    (ANY, "password", Filling::Password),
+    (ANY, "payment", Filling::NewName),
+    (ANY, "plan", Filling::Id(Thing::Plan)),
+    (ANY, "quota", Filling::Json("null")),
+    (ANY, "rate", Filling::Json("{}")),
+    (ANY, "reason", Filling::NewName),
+    (ANY, "role", Filling::Plain("viewer")),
     (ANY, "q", Filling::Word),
     (ANY, "same", Filling::Plain("service")),
     (ANY, "scopes", Filling::Plain("logs:read")),
     (ANY, "service", Filling::Service),
+    (ANY, "services", Filling::Service),
     (ANY, "sort", Filling::Plain("newest")),
     (ANY, "source", Filling::Plain("raw")),
     (ANY, "stage", Filling::Plain("parse")),
+    (ANY, "state", Filling::Plain("dead")),
     (ANY, "status", Filling::Plain("active")),
     (ANY, "tenant", Filling::Id(Thing::Tenant)),
     (ANY, "timeout", Filling::Plain("0")),
     (ANY, "to", Filling::Plain("now")),
+    (ANY, "url", Filling::Plain("https://hook.isolation.invalid/")),
     (ANY, "wait", Filling::Plain("0")),
 ];
 
 /// Fields of a body of any shape, which is a log: what names a tenant.
 pub(super) const OF_A_LOG: &[(&str, Filling)] = &[("tenant_id", Filling::Id(Thing::Tenant))];
 
-/// Parameters that are always sent: without them an answer takes long.
-const ALWAYS: &[(&str, &str)] = &[("/v1/tail", "wait")];
+/// What money there is in throw-away plans and credits: the currency of tests (ISO 4217).
+pub(super) const CURRENCY: &str = "XTS";
+/// What webhooks are told: what does not happen here.
+pub(super) const EVENT_TYPE: &str = "io.loggerhub.quota.reached.v1";
 
-/// Reading routes whose answers are no state of a tenant: they change with the clock, tell of all tenants, or say again what lists say.
-pub(super) const NO_STATE: &[&str] =
-    &["/v1/export", "/v1/facets", "/v1/fields", "/v1/histogram", "/v1/logs/{id}/context", "/v1/search", "/v1/tail", "/v1/tenants", "/v1/watermark"];
+/// Parameters and fields that are always sent: without them an answer takes long, nothing is changed, or more is than can be taken back, such as a plan for a
+/// month that will be billed.
+const ALWAYS: &[(&str, &str)] = &[
+    ("/v1/tail", "wait"),
+    ("Acceptance", "name"),
+    ("Acceptance", "password"),
+    ("TenantPlanRequest", "from"),
+    ("WebhookPatch", "description"),
+    ("WebhookRequest", "description"),
+    ("WebhookRequest", "event_types"),
+];
 
-/// Members of answers that change by themselves.
-pub(super) const VOLATILE: &[&str] = &["complete", "cursor", "lag_s", "last_used_at", "next_cursor", "range", "source", "took_ms", "up_to"];
+/// Reading routes whose answers are no state of a tenant: they change with the clock, tell of all tenants, say again what lists say, or show within
+/// seconds what was asked before.
+pub(super) const NO_STATE: &[&str] = &[
+    "/v1/export",
+    "/v1/facets",
+    "/v1/fields",
+    "/v1/histogram",
+    "/v1/logs/{id}/context",
+    "/v1/plans",
+    "/v1/search",
+    "/v1/tail",
+    "/v1/tenants",
+    "/v1/usage/forecast",
+    "/v1/usage/refused",
+    "/v1/users",
+    "/v1/watermark",
+];
+
+/// Members of answers that change by themselves: searches are counted later, and what lies in the stores is measured once a day.
+pub(super) const VOLATILE: &[&str] = &[
+    "complete",
+    "cursor",
+    "index_byte_days",
+    "lag_s",
+    "last_used_at",
+    "next_cursor",
+    "range",
+    "raw_byte_days",
+    "rows_byte_days",
+    "searches",
+    "seen_at",
+    "source",
+    "took_ms",
+    "up_to",
+];
+
+/// Lists of which a fresh tenant has no second page. Their cursors hold an hour, and nothing of a tenant.
+pub(super) const NO_CURSOR: &[&str] = &["/v1/invoices/{id}/lines/{line}/hours", "/v1/usage/refused"];
+
+/// Routes that cannot succeed without a numbered invoice, of which there must be none for nothing: what whoever may is answered of a draft.
+pub(super) const PROVEN_BY: &[(&str, u16)] = &[("POST /v1/invoices/{id}/pay", 409), ("POST /v1/invoices/{id}/void", 409)];
+/// What whoever may does not do, for the same reason: others are refused, and that is all.
+pub(super) const NOT_DONE: &[&str] = &["POST /v1/invoices/{id}/finalize"];
 
 /// The thing that a path parameter names.
 pub(super) fn in_path(path: &str, parameter: &str) -> Option<Thing> {
