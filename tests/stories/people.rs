@@ -22,8 +22,8 @@ pub(crate) async fn mailed(world: &World, kind: &str, email: &str) -> Value {
     let look = async || -> Result<Value, Seen> {
         let reply: StreamRangeReply = redis::cmd("XRANGE").arg(world.redis_key("events")).arg("-").arg("+").query_async(&mut world.redis().await).await.expect("Redis answers");
         let events = reply.ids.iter().map(|entry| serde_json::from_str::<Value>(&entry.get::<String>("event").expect("an event")).expect("JSON"));
-        let of_email = events.filter(|event| event["type"] == kind && event["data"]["email"] == email);
-        of_email.last().ok_or_else(|| format!("no {kind} for {email}"))
+        let mut of_email = events.filter(|event| event["type"] == kind && event["data"]["email"] == email);
+        of_email.next_back().ok_or_else(|| format!("no {kind} for {email}"))
     };
     eventually(SOON, "the mail is told", look).await
 }
