@@ -549,7 +549,7 @@ pub(super) fn request(client: &Client, operation: &Operation, tenant: &Tenant, i
         let filling = values::elsewhere(&body.schema, &field.name);
         // What asks for no field in particular may ask for one at least: a name changes nothing for anybody.
         if field.required || values::is_always_sent(&body.schema, &field.name) || names_tenant(filling) || (asks_for_none && field.name == "name") {
-            put_field(&mut fields, field, filling, value(client, tenant, filling)?);
+            put_field(&mut fields, field, filling, &value(client, tenant, filling)?);
         }
     }
     request.body = Some(fields);
@@ -564,7 +564,7 @@ pub(super) fn put(request: &mut Request, place: Place, name: &str, value: String
 }
 
 /// Puts a field into a body.
-pub(super) fn put_field(fields: &mut Value, field: &Field, filling: Option<Filling>, value: String) {
+pub(super) fn put_field(fields: &mut Value, field: &Field, filling: Option<Filling>, value: &str) {
     fields[&field.name] = match filling {
         Some(Filling::Json(json)) => serde_json::from_str(json).unwrap_or_default(),
         _ if field.is_list => json!([value]),

@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
                     .faults
                     .push(format!("{}: it is open to everybody, and nothing says what must come of it: add it to OPEN in server/src/isolation_check/judge.rs", operation.name())),
                 Ok(_) if self.lacks_doors(operation) => {
-                    self.walked.notes.push(format!("{} was not tried: {}", operation.name(), self.planted.no_doors.as_deref().unwrap_or_default()))
+                    self.walked.notes.push(format!("{} was not tried: {}", operation.name(), self.planted.no_doors.as_deref().unwrap_or_default()));
                 }
                 Ok(ways) if lacking.is_empty() => known.push((at, operation, ways)),
                 _ => {}
@@ -281,7 +281,7 @@ impl<'a> Walk<'a> {
             let ids =
                 if may_change { plant::spare(self.client, self.operations, &mut self.planted, side, operation).await? } else { plant::ids_of(operation, self.planted.of(side))? };
             let mut request = plant::request(self.client, operation, self.planted.of(side), &ids, false)?;
-            plant::put_field(request.body.get_or_insert_default(), &field, Some(filling), value.clone());
+            plant::put_field(request.body.get_or_insert_default(), &field, Some(filling), &value);
             let what = if is_foreign { format!("`{}` of {other:?} in the body", field.name) } else { format!("`{}` in the body", field.name) };
             self.send(at, operation, ways, caller, Whose::ForeignElsewhere, request, &what, vec![value]).await?;
         }
