@@ -44,11 +44,11 @@ impl Way {
     }
 }
 
-/// A security scheme: its name, and how the scopes that a route asks for are met.
-type Scheme = (&'static str, fn(Vec<String>) -> Way);
+/// What a scheme asks of a caller, with these scopes.
+type WayOf = fn(Vec<String>) -> Way;
 
 /// The security schemes of the document: what each asks of a caller. A new scheme gets its line here, and its callers in `callers.rs`.
-const SCHEMES: &[Scheme] = &[("operator", |_| Way::Operator), ("api_key", Way::Scopes), ("api_key_header", Way::Scopes), ("session", Way::session)];
+const SCHEMES: &[(&str, WayOf)] = &[("operator", |_| Way::Operator), ("api_key", Way::Scopes), ("api_key_header", Way::Scopes), ("session", Way::session)];
 /// What is asked for beside a session by all that changes something: never alone.
 const CSRF_TOKEN: &str = "csrf_token";
 

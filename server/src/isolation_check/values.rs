@@ -254,6 +254,7 @@ pub(super) const VOLATILE: &[&str] = &[
     "next_cursor",
     "range",
     "raw_byte_days",
+    "request_id",
     "rows_byte_days",
     "searches",
     "seen_at",
