@@ -27,9 +27,6 @@ use crate::Settings;
 /// so that no request waits behind a drain.
 const PATIENT: Duration = Duration::from_secs(10);
 
-/// How often Redis is told what was refused.
-pub(crate) const COUNT_REFUSALS_EVERY: Duration = Duration::from_secs(1);
-
 /// Every engine's door.
 #[derive(Debug, Clone)]
 pub struct Doors {
@@ -102,7 +99,7 @@ impl Doors {
             index: Index::open(&settings.index, &identity)?,
             archive: Archive::open(&settings.archive, &identity)?,
             bell: Bell::in_process(),
-            refusals: ingest::Refusals::every(COUNT_REFUSALS_EVERY),
+            refusals: ingest::Refusals::kept(),
             concurrency: search::Concurrency::new(settings.limits),
             linger: settings.queue.linger,
             grace: settings.grace,

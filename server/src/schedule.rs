@@ -8,12 +8,13 @@ use shared::error::{Result, chain};
 use tokio::sync::watch;
 
 use crate::Doors;
-use crate::doors::COUNT_REFUSALS_EVERY;
 
 /// How often work that waits is looked for: what the index missed starts to be indexed within ten seconds of the index's return.
 const WORK_EVERY: Duration = Duration::from_secs(5);
 /// How often events that wait to be told are looked for: two small statements where there are none.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often Redis is told what was refused: a process that is killed loses the counts of that time.
+const COUNT_REFUSALS_EVERY: Duration = Duration::from_secs(1);
 /// How often all the rest is done, as the rule on AWS does it.
 const ALL_EVERY: Duration = Duration::from_secs(60);
 

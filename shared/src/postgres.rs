@@ -13,8 +13,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that nobody used for so long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A connection that nobody used for so long is asked whether it lives. One that just answered is not: that would be a message more for
-/// each statement, and what broke it since is met by the statement itself.
-const ASK_AFTER: Duration = Duration::from_secs(1);
+/// each statement. No Postgres is away and back within that time.
+const ASK_AFTER: Duration = Duration::from_millis(50);
 
 /// Prepares a pool; nothing is sent before the first statement.
 ///

@@ -79,7 +79,7 @@ pub(crate) async fn accept(app: &App, grant: &Arc<Grant>, headers: &HeaderMap, s
         app.refusals.add(grant, &refused.counts);
         refused.error
     });
-    app.refusals.hand_over_if_due(&app.queue).await;
+    app.refusals.after_request(&app.queue).await;
     taken
 }
 

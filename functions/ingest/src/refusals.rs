@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::error::{Error, Result, chain};
 use shared::grant::Grant;
@@ -47,6 +47,8 @@ impl From<Error> for Refused {
     }
 }
 
+/// How long a client waits for what was refused to be counted.
+const WAIT_FOR: Duration = Duration::from_millis(200);
 /// Most kinds that are counted apart until they are handed over: services are named by whoever sends.
 const MOST_KINDS: usize = 10_000;
 
@@ -54,26 +56,23 @@ const MOST_KINDS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Refusals {
     counted: Arc<Mutex<Counted>>,
-    every: Duration,
+    at_once: bool,
 }
 
-#[derive(Debug)]
-struct Counted {
-    counts: HashMap<(TenantId, Refusal), RefusedCount>,
-    handed_over: Instant,
-}
+#[derive(Debug, Default)]
+struct Counted(HashMap<(TenantId, Refusal), RefusedCount>);
 
 impl Refusals {
     /// For a function that is frozen between its requests: each hands over what it counted.
     #[must_use]
     pub fn at_once() -> Self {
-        Self::every(Duration::ZERO)
+        Self { counted: Arc::default(), at_once: true }
     }
 
-    /// For a process that stays: one request in so long a time hands over; whoever runs it calls [`Refusals::hand_over`] as well.
+    /// For a process that stays: whoever runs it calls [`Refusals::hand_over`], again and again and at its end.
     #[must_use]
-    pub fn every(every: Duration) -> Self {
-        Self { counted: Arc::new(Mutex::new(Counted { counts: HashMap::new(), handed_over: Instant::now() })), every }
+    pub fn kept() -> Self {
+        Self { counted: Arc::default(), at_once: false }
     }
 
     /// Counts what was refused of a key's requests.
@@ -88,19 +87,18 @@ impl Refusals {
         }
     }
 
-    /// Hands over if it is time.
-    pub(crate) async fn hand_over_if_due(&self, queue: &Queue) {
-        let due = {
-            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = !counted.counts.is_empty() && counted.handed_over.elapsed() >= self.every;
-            if due {
-                counted.handed_over = Instant::now();
-            }
-            due
-        };
-        if due {
-            self.hand_over_or_say(queue).await;
+    /// Hands over what a request left, where that is to be at once. A client does not wait for it for long: it goes on with the next request then.
+    pub(crate) async fn after_request(&self, queue: &Queue) {
+        if !self.at_once || self.counted.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty() {
+            return;
         }
+        let (refusals, queue) = (self.clone(), queue.clone());
+        let handing_over = tokio::spawn(async move {
+            if let Err(error) = refusals.hand_over(&queue).await {
+                tracing::warn!(cause = chain(&error), "what was refused could not be counted in Redis; it is kept");
+            }
+        });
+        let _ = tokio::time::timeout(WAIT_FOR, handing_over).await;
     }
 
     /// Hands over what was counted; where Redis does not take it, it is kept for the next time, and may then be counted twice.
@@ -109,7 +107,7 @@ impl Refusals {
     /// [`shared::error::Error::Unavailable`].
     pub async fn hand_over(&self, queue: &Queue) -> Result<()> {
         let mut by_tenant: HashMap<TenantId, Vec<(Refusal, RefusedCount)>> = HashMap::new();
-        for ((tenant, kind), count) in std::mem::take(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner).counts) {
+        for ((tenant, kind), count) in std::mem::take(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner).0) {
             by_tenant.entry(tenant).or_default().push((kind, count));
         }
         let mut trouble = Ok(());
@@ -124,18 +122,12 @@ impl Refusals {
         }
         trouble
     }
-
-    async fn hand_over_or_say(&self, queue: &Queue) {
-        if let Err(error) = self.hand_over(queue).await {
-            tracing::warn!(cause = chain(&error), "what was refused could not be counted in Redis; it is kept");
-        }
-    }
 }
 
 impl Counted {
     fn add(&mut self, (tenant, kind): (TenantId, Refusal), count: RefusedCount) {
         let key = (tenant, kind);
-        let key = if self.counts.len() >= MOST_KINDS && !self.counts.contains_key(&key) { (key.0, Refusal { service: String::new(), ..key.1 }) } else { key };
-        *self.counts.entry(key).or_default() += count;
+        let key = if self.0.len() >= MOST_KINDS && !self.0.contains_key(&key) { (key.0, Refusal { service: String::new(), ..key.1 }) } else { key };
+        *self.0.entry(key).or_default() += count;
     }
 }
