@@ -115,7 +115,7 @@ fn every_event_is_received_by_stream_bus_and_a_receiver_that_fails_at_first() {
         let operator = world.operator();
         let acme = world.tenant("acme").await;
         let bus = world.event_bus().await;
-        let telling = world.another_hub(&[settings.as_slice(), &bus.settings()].concat()).await;
+        let telling = world.process(&[settings.as_slice(), &bus.settings()].concat()).await;
         let receiver = Receiver::start().await;
         receiver.first(&[Manner::Answers(500), Manner::AnswersWith(503, "retry-after", "2".to_owned()), Manner::Answers(429)]);
         let hook = Hook::made_by(&operator, "acme", &json!({ "url": receiver.url(), "from": "now-1h", "description": "all of it" })).await;
