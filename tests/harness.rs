@@ -57,32 +57,47 @@ pub(crate) const NEVER_DRAINS: [(&str, &str); 1] = [("LOGGERHUB_LINGER_MS", "360
 const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Tells a story in a world of its own. Whatever comes of it, nothing is left in the engines.
-pub(crate) fn story(body: impl AsyncFnOnce(&World)) {
+pub(crate) fn story(body: impl AsyncFnOnce(&World) + Send) {
     tell(1, &engines(), &[], body);
 }
 
 /// As [`story`], with other settings for the world's first hub.
-pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+pub(crate) fn story_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World) + Send) {
     tell(1, &engines(), settings, body);
 }
 
 /// As [`story`], with an engine of its own.
-pub(crate) fn story_on(own: &OwnEngine, body: impl AsyncFnOnce(&World)) {
+pub(crate) fn story_on(own: &OwnEngine, body: impl AsyncFnOnce(&World) + Send) {
     let (setting, url) = own.setting();
     tell(1, &engines().with(setting, url), &[], body);
 }
 
 /// As [`story`], with other engines than everybody's.
-pub(crate) fn story_with_engines(settings: &[(&'static str, String)], body: impl AsyncFnOnce(&World)) {
+pub(crate) fn story_with_engines(settings: &[(&'static str, String)], body: impl AsyncFnOnce(&World) + Send) {
     tell(1, &settings.iter().fold(engines(), |engines, (name, value)| engines.with(name, value)), &[], body);
 }
 
 /// As [`story_with`], while no other story is told: for what is measured.
-pub(crate) fn story_alone_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+pub(crate) fn story_alone_with(settings: &[(&str, &str)], body: impl AsyncFnOnce(&World) + Send) {
     tell(AT_ONCE, &engines(), settings, body);
 }
 
-fn tell(turns: u32, engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
+/// Room for a story that does all of maintenance by itself: it is not built for speed, and what it calls lies deep.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// Tells a story on a thread of its own, with room enough.
+fn tell(turns: u32, engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World) + Send) {
+    let name = std::thread::current().name().unwrap_or("a story").to_owned();
+    let told = std::thread::scope(|scope| {
+        let teller = std::thread::Builder::new().name(name).stack_size(STACK).spawn_scoped(scope, || tell_here(turns, engines, settings, body));
+        teller.expect("a thread").join()
+    });
+    if let Err(panic) = told {
+        resume_unwind(panic);
+    }
+}
+
+fn tell_here(turns: u32, engines: &Env, settings: &[(&str, &str)], body: impl AsyncFnOnce(&World)) {
     leftovers::sweep_once(&self::engines());
     let name = name::Name::fresh();
     let runtime = runtime();
