@@ -113,7 +113,7 @@ fn the_removal_of_a_tenant_may_break_off_at_any_point_and_its_receipts_stay() {
         assert_eq!(receipt("drop_schema"), (json!(2), json!({ "batches": 2, "logs": logs, "dead_letters": 0 })));
         assert_eq!(receipt("remove_documents"), (json!(2), json!({ "documents": logs })));
         assert_eq!(receipt("remove_objects"), (json!(2), json!({ "objects": objects })));
-        assert_eq!(receipt("forget"), (json!(1), json!({ "keys": 1, "saved_searches": 1 })));
+        assert_eq!(receipt("forget"), (json!(1), json!({ "keys": 1, "saved_searches": 1, "invitations": 0, "members": 0, "quota_notices": 0 })));
         operator.post("/v1/tenants/acme/restore", &json!({})).await.problem(409, "tenant_erased");
         operator.get("/v1/tenants/nobody/steps", &[]).await.problem(404, "not_found");
         let told = world.control_sql("select 1 from audit_trail where tenant_id = 'acme' and action = 'tenant.deleted'").await.len();
