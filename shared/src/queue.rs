@@ -44,6 +44,7 @@ use futures::future::try_join_all;
 use redis::Script;
 use time::OffsetDateTime;
 
+use crate::billing::month::Month;
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, TenantId};
 use crate::limits::Limits;
@@ -240,13 +241,13 @@ impl Queue {
     pub async fn push(&self, batch: &NewBatch<'_>) -> Result<Pushed> {
         let (header, keys) = (batch.header, self.partition_of(&batch.header.tenant));
         self.be_durable(&keys).await?;
-        let month = limits::month_of(header.batch.unix_ms());
+        let month = month_of(header.batch.unix_ms());
         let amount = Amount { logs: header.accepted.into(), bytes: header.unpacked_bytes };
         let held = limits::Held::new(batch.limits, header.key_id, amount, batch.services);
         let raw_only = batch.limits.may_be_raw_only().then(|| Header { index: false, ..header.clone() });
         let mut call = self.scripts.push.prepare_invoke();
         call.key(keys.main()).key(keys.slow()).key(keys.backlog()).key(keys.under_way(header.tenant.as_str())).key(keys.bell());
-        call.key(keys.rates(&header.tenant)).key(keys.month(&header.tenant, &month));
+        call.key(keys.rates(&header.tenant)).key(keys.month(&header.tenant, month));
         call.arg(batch.deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
         call.arg(header.to_json()?).arg(batch.payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
         call.arg(held.to_json()?).arg(raw_only.map(|header| header.to_json()).transpose()?.unwrap_or_default());
@@ -340,17 +341,17 @@ impl Queue {
         Ok(score.is_some())
     }
 
-    /// The month that Redis' clock shows, such as `2026-11`, in UTC.
+    /// The month that Redis' clock shows.
     #[must_use]
-    pub fn month(&self) -> String {
-        limits::month_of(self.now_ms())
+    pub fn month(&self) -> Month {
+        month_of(self.now_ms())
     }
 
     /// What a tenant with a quota sent in a month; `None` where that is not known: Redis lost it, or the quota is new.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn sent_in(&self, tenant: &TenantId, month: &str) -> Result<Option<Amount>> {
+    pub async fn sent_in(&self, tenant: &TenantId, month: Month) -> Result<Option<Amount>> {
         let mut ask = redis::cmd("HMGET");
         ask.arg(self.partition_of(tenant).month(tenant, month)).arg("logs").arg("bytes").arg("known");
         let (logs, bytes, known): (Option<u64>, Option<u64>, Option<u8>) = ask.query_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
@@ -361,7 +362,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn set_sent_in(&self, tenant: &TenantId, month: &str, amount: Amount) -> Result<()> {
+    pub async fn set_sent_in(&self, tenant: &TenantId, month: Month, amount: Amount) -> Result<()> {
         let mut call = self.scripts.sent.key(self.partition_of(tenant).month(tenant, month));
         call.arg(amount.logs).arg(amount.bytes).invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)
     }
@@ -377,6 +378,10 @@ impl Queue {
         let stored = try_join_all(asked).await.map_err(failed)?;
         Ok(stored.into_iter().flatten().sum())
     }
+}
+
+fn month_of(unix_ms: u64) -> Month {
+    Month::of(timestamp::to_datetime(i64::try_from(unix_ms).unwrap_or(timestamp::MAX)))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,7 +1,6 @@
 //! Quotas: which marks were passed, and what Redis must be told again of what was sent.
 
-use std::time::Duration;
-
+use shared::billing::month::Month;
 use shared::error::{Result, chain};
 use shared::ids::TenantId;
 use shared::limits::Quota;
@@ -36,15 +35,15 @@ async fn watch(app: &App) -> Result<u64> {
 
 async fn watch_one(app: &App, tenant: &TenantId, quota: &Quota) -> Result<u64> {
     let month = app.queue.month();
-    let sent = match app.queue.sent_in(tenant, &month).await? {
+    let sent = match app.queue.sent_in(tenant, month).await? {
         Some(sent) => sent,
-        None => learn(app, tenant, &month).await?,
+        None => learn(app, tenant, month).await?,
     };
     let mut told = 0;
     for (meter, used, most) in [("logs", sent.logs, quota.logs), ("bytes", sent.bytes, quota.bytes)] {
         let Some(most) = most else { continue };
         for percent in quota.notify_at.iter().copied().filter(|percent| u128::from(used) * 100 >= u128::from(most) * u128::from(*percent)) {
-            let mark = QuotaMark { month: &month, meter, percent, used, quota: most };
+            let mark = QuotaMark { month, meter, percent, used, quota: most };
             told += u64::from(app.registry.note_quota(tenant, mark).await?);
         }
     }
@@ -52,15 +51,8 @@ async fn watch_one(app: &App, tenant: &TenantId, quota: &Quota) -> Result<u64> {
 }
 
 /// Tells Redis what was stored this month: from the receipts, which takes a while for a tenant of many requests.
-async fn learn(app: &App, tenant: &TenantId, month: &str) -> Result<Amount> {
-    let stored = app.rows.received_since(tenant, since_the_first(app)).await?;
+async fn learn(app: &App, tenant: &TenantId, month: Month) -> Result<Amount> {
+    let stored = app.rows.received_since(tenant, month.begin()).await?;
     app.queue.set_sent_in(tenant, month, stored).await?;
     Ok(app.queue.sent_in(tenant, month).await?.unwrap_or(stored))
-}
-
-/// How long the month has lasted, by Redis' clock.
-fn since_the_first(app: &App) -> Duration {
-    let now = shared::timestamp::to_datetime(i64::try_from(app.queue.now_ms()).unwrap_or_default());
-    let first = now.replace_day(1).unwrap_or(now).replace_time(time::Time::MIDNIGHT);
-    Duration::try_from(now - first).unwrap_or_default()
 }

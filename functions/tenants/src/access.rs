@@ -43,8 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyInPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let id = in_path(parts, state, "key_id").await.and_then(|id| Uuid::parse_str(&id).ok());
-        id.map(Self).ok_or(Error::NotFound("key"))
+        id_in_path(parts, state, "key_id", "key").await.map(Self)
     }
 }
 
@@ -54,7 +53,7 @@ pub(crate) async fn id_in_path<S: Send + Sync>(parts: &mut Parts, state: &S, nam
     id.ok_or(Error::NotFound(what))
 }
 
-pub(crate) async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
+async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     params.iter().find(|(param, _)| *param == name).map(|(_, value)| value.to_owned())
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Queue;
+use crate::billing::month::Month;
 use crate::ids::TenantId;
 
 impl Queue {
@@ -63,7 +64,7 @@ impl Partition {
         format!("{}rates:{tenant}", self.0)
     }
 
-    pub(super) fn month(&self, tenant: &TenantId, month: &str) -> String {
+    pub(super) fn month(&self, tenant: &TenantId, month: Month) -> String {
         format!("{}month:{tenant}:{month}", self.0)
     }
 

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::Pushed;
 use crate::error::{Error, Result};
 use crate::limits::{Limits, Quota, Rate, Step};
-use crate::timestamp;
 
 /// How much of something a batch holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -136,10 +135,4 @@ pub(super) fn limited(detail: &str) -> Result<Pushed> {
         None => Limiter::Quota,
     };
     Ok(Pushed::Limited { limiter, retry_after })
-}
-
-/// The month of UTC in which this millisecond since 1970 lies, such as `2026-11`.
-pub(super) fn month_of(unix_ms: u64) -> String {
-    let at = timestamp::to_datetime(i64::try_from(unix_ms).unwrap_or(timestamp::MAX));
-    format!("{:04}-{:02}", at.year(), u8::from(at.month()))
 }

@@ -112,12 +112,11 @@ impl Rows {
         row.and_then(|row| row.map(|row| receipt_of(&row)).transpose()).map_err(failed(Engine::Rows, "reading a receipt"))
     }
 
-    /// What of a tenant's was received in the last `time`, as far as it is stored.
+    /// What of a tenant's was received since then, as far as it is stored.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
-    pub async fn received_since(&self, tenant: &TenantId, time: Duration) -> Result<Amount> {
-        let since = OffsetDateTime::now_utc() - time;
+    pub async fn received_since(&self, tenant: &TenantId, since: OffsetDateTime) -> Result<Amount> {
         let first = BatchId::floor(u64::try_from(crate::timestamp::from_datetime(since)).unwrap_or_default());
         let statement = "select coalesce(sum(accepted), 0)::bigint, coalesce(sum(unpacked_bytes), 0)::bigint from public.receipts where tenant = $1 and batch_id >= $2";
         let found = sqlx::query_as::<_, (i64, i64)>(statement).bind(tenant.as_str()).bind(first).fetch_one(&self.pool).await;

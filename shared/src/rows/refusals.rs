@@ -6,14 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Rows;
+use super::hourly::HOUR_MS;
 use crate::error::{Engine, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
 use crate::queue::{HourOfRefusals, Refusal, RefusedCount};
 use crate::timestamp;
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// What of refusals to read.
 #[derive(Debug, Clone)]

@@ -140,7 +140,7 @@ pub enum Change<'a> {
         limits: &'a TenantLimits,
     },
     /// It has passed a mark of its quota.
-    QuotaReached(QuotaMark<'a>),
+    QuotaReached(QuotaMark),
     /// A search was saved.
     SearchSaved {
         /// Its id.

@@ -5,6 +5,7 @@ use sqlx::types::Json;
 
 use super::changes::{self, By, Change};
 use super::{Registry, renew_grants};
+use crate::billing::month::Month;
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::limits::{Quota, TenantLimits};
@@ -12,9 +13,9 @@ use crate::postgres::failed;
 
 /// A mark of a quota that a tenant has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuotaMark<'a> {
-    /// The month of UTC, such as `2026-11`.
-    pub month: &'a str,
+pub struct QuotaMark {
+    /// The month.
+    pub month: Month,
     /// What was counted: `logs` or `bytes`.
     pub meter: &'static str,
     /// How many percent of the quota.
@@ -73,12 +74,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn note_quota(&self, tenant: &TenantId, mark: QuotaMark<'_>) -> Result<bool> {
+    pub async fn note_quota(&self, tenant: &TenantId, mark: QuotaMark) -> Result<bool> {
         let fail = failed(Engine::Control, "noting a quota");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let statement = "insert into quota_notices (tenant_id, month, meter, percent) values ($1, $2, $3, $4) on conflict do nothing";
         let percent = i32::try_from(mark.percent).unwrap_or(i32::MAX);
-        let done = sqlx::query(statement).bind(tenant.as_str()).bind(mark.month).bind(mark.meter).bind(percent).execute(&mut *tx).await.map_err(&fail)?;
+        let done = sqlx::query(statement).bind(tenant.as_str()).bind(mark.month.to_string()).bind(mark.meter).bind(percent).execute(&mut *tx).await.map_err(&fail)?;
         let first = done.rows_affected() > 0;
         if first {
             changes::record(&mut tx, tenant, &By::SYSTEM, &Change::QuotaReached(mark)).await.map_err(&fail)?;

@@ -12,7 +12,7 @@ use shared::rows::Reach;
 use shared::tenants::{Actor, By};
 use uuid::Uuid;
 
-use crate::access::in_path;
+use crate::access::id_in_path;
 
 /// The letters that a caller may do with what `P` says.
 #[derive(Debug)]
@@ -72,8 +72,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LetterInPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let id = in_path(parts, state, "id").await.and_then(|id| Uuid::parse_str(&id).ok());
-        id.map(Self).ok_or(Error::NotFound("dead letter"))
+        id_in_path(parts, state, "id", "dead letter").await.map(Self)
     }
 }
 

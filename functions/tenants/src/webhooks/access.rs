@@ -6,7 +6,7 @@ use shared::auth::Administer;
 use shared::error::{Error, Result};
 use uuid::Uuid;
 
-use crate::access::{Steward, in_path};
+use crate::access::{Steward, id_in_path};
 
 /// Whoever may manage the webhooks of the tenant in the path.
 pub(crate) type WebhookAdmin = Steward<Administer>;
@@ -19,8 +19,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WebhookInPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let id = in_path(parts, state, "webhook_id").await.and_then(|id| Uuid::parse_str(&id).ok());
-        id.map(Self).ok_or(Error::NotFound("webhook"))
+        id_in_path(parts, state, "webhook_id", "webhook").await.map(Self)
     }
 }
 
@@ -32,7 +31,6 @@ impl<S: Send + Sync> FromRequestParts<S> for DeliveryInPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let id = in_path(parts, state, "delivery_id").await.and_then(|id| Uuid::parse_str(&id).ok());
-        id.map(Self).ok_or(Error::NotFound("delivery"))
+        id_in_path(parts, state, "delivery_id", "delivery").await.map(Self)
     }
 }
