@@ -65,10 +65,10 @@ async fn check(arguments: &Arguments, env: &Env) -> anyhow::Result<bool> {
         hub.stop().await;
         return outcome;
     };
-    // Dead letters are made through the queue: no request makes one.
+    // No request makes a dead letter, an invoice or a token that was mailed: the check needs the engines, too.
     let doors = match Settings::from_env(env) {
         Ok(settings) => Ok(Doors::open(&settings).await?),
-        Err(error) => Err(format!("dead letters are made through the queue, and {error}")),
+        Err(error) => Err(format!("no request makes this: it takes the settings of the hub's engines, and {error}")),
     };
     with_removal(arguments, &Client::new(url, operator)?, doors.as_ref().map_err(Clone::clone)).await
 }

@@ -139,6 +139,12 @@ impl<'a> Walk<'a> {
         self.planted.no_doors.is_some() && (operation.parameters.iter().any(in_path) || operation.body.as_ref().is_some_and(in_body))
     }
 
+    /// Whether it lists what no request makes.
+    fn lacks_doors_to_fill(&self, operation: &Operation) -> bool {
+        let listed = values::in_path(&format!("{}/{{id}}", operation.path), "id");
+        self.planted.no_doors.is_some() && listed.is_some_and(|thing| Thing::MADE_BEHIND.contains(&thing))
+    }
+
     /// The reading routes whose answers to A are not what they were when it was looked at last.
     async fn changed_of_a(&mut self) -> anyhow::Result<Vec<String>> {
         let now = state::of(self.client, self.operations, self.planted.of(Side::A)).await?;
@@ -256,6 +262,10 @@ impl<'a> Walk<'a> {
                 Filling::Cursor => match self.cursor_of(operation, ways, other).await? {
                     Some(cursor) => cursor,
                     None if values::NO_CURSOR.contains(&operation.path.as_str()) => continue,
+                    None if self.lacks_doors_to_fill(operation) => {
+                        self.walked.notes.push(format!("{}: no cursor was tried: {}", operation.name(), self.planted.no_doors.as_deref().unwrap_or_default()));
+                        continue;
+                    }
                     None => {
                         self.walked.faults.push(format!("{}: {other:?} was answered no cursor, so none could be tried: plant more of what it lists", operation.name()));
                         continue;
