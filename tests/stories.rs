@@ -41,6 +41,7 @@ mod queue_command;
 mod queue_limits;
 mod reading;
 mod rebuild;
+mod retention;
 mod samples;
 mod saved_searches;
 mod searching;

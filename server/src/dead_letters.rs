@@ -105,7 +105,7 @@ impl Filter {
     fn read(self) -> anyhow::Result<(Reach, LetterFilter)> {
         let Range { from, to } = Range::parse(self.from.as_deref(), self.to.as_deref(), timestamp::from_datetime(OffsetDateTime::now_utc()))?;
         let reach = self.tenant.map_or(Reach::All, Reach::Tenant);
-        Ok((reach, LetterFilter { stage: self.stage, code: self.code, batch: self.batch, from, to }))
+        Ok((reach, LetterFilter { stage: self.stage, code: self.code, batch: self.batch, from, to, gone: Vec::new() }))
     }
 }
 
@@ -154,7 +154,7 @@ fn line(letter: &Buried) -> String {
 }
 
 async fn show(rows: &Rows, id: Uuid, json: bool, bytes: bool) -> anyhow::Result<()> {
-    let whole = rows.dead_letter(&Reach::All, id, i32::MAX).await?;
+    let whole = rows.dead_letter(&Reach::All, &LetterFilter::default(), id, i32::MAX).await?;
     let mut out = std::io::stdout().lock();
     if bytes {
         return Ok(out.write_all(&whole.bytes)?);
@@ -177,7 +177,7 @@ async fn ask(rows: &Rows, ids: &[Uuid], filter: Filter) -> anyhow::Result<u64> {
         return Ok(rows.ask_redrives(&reach, &filter).await?);
     }
     for id in ids {
-        rows.ask_redrive(&Reach::All, *id).await.with_context(|| id.to_string())?;
+        rows.ask_redrive(&Reach::All, &LetterFilter::default(), *id).await.with_context(|| id.to_string())?;
     }
     Ok(ids.len() as u64)
 }
@@ -206,7 +206,7 @@ fn tell(requested: u64, done: Option<&maintenance::Redriven>, json: bool) -> any
 
 async fn discard(rows: &Rows, ids: &[Uuid]) -> anyhow::Result<()> {
     for id in ids {
-        rows.discard(&Reach::All, *id).await.with_context(|| id.to_string())?;
+        rows.discard(&Reach::All, &LetterFilter::default(), *id).await.with_context(|| id.to_string())?;
     }
     Ok(())
 }

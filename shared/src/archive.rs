@@ -109,7 +109,17 @@ impl Archive {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix)).into_paginator().send();
+        self.list_after(prefix, "").await
+    }
+
+    /// The same, of names that go on with something after `after`: names of ours begin with when they were made.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<String>> {
+        let prefix = format!("{}{prefix}", self.prefix);
+        let start_after = (!after.is_empty()).then(|| format!("{prefix}{after}"));
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).set_start_after(start_after).into_paginator().send();
         let mut names = Vec::new();
         while let Some(page) = pages.next().await {
             names.extend(page.map_err(unavailable)?.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
@@ -122,14 +132,31 @@ impl Archive {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn owned_by(&self, tenant: &TenantId) -> Result<Vec<String>> {
-        // Down the folders of class, year, month and day: a small question for each day, however many objects lie in it.
+        // A small question for each day, however many objects lie in it.
+        let names = stream::iter(self.days().await?).map(|day| async move { self.list(&format!("{day}{tenant}/")).await });
+        names.buffer_unordered(LISTS_AT_ONCE).try_concat().await
+    }
+
+    /// The days of receipt of which there are objects, by their folders: `raw/{class}/{yyyy}/{mm}/{dd}/`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn days(&self) -> Result<Vec<String>> {
         let mut folders = vec!["raw/".to_owned()];
         for _ in 0..4 {
             let below: Vec<Vec<String>> = stream::iter(folders).map(|folder| async move { self.folders(&folder).await }).buffer_unordered(LISTS_AT_ONCE).try_collect().await?;
             folders = below.concat();
         }
-        let names = stream::iter(folders).map(|day| async move { self.list(&format!("{day}{tenant}/")).await });
-        names.buffer_unordered(LISTS_AT_ONCE).try_concat().await
+        Ok(folders)
+    }
+
+    /// Whose objects lie in the folder of a day: tenants, and `_shared`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn owners(&self, day: &str) -> Result<Vec<String>> {
+        let folders = self.folders(day).await?;
+        Ok(folders.iter().filter_map(|folder| folder.strip_prefix(day)?.strip_suffix('/').map(str::to_owned)).collect())
     }
 
     /// The folders in a folder, from `raw/` on, each with its last `/`.

@@ -30,6 +30,7 @@ use crate::http::{ClientAddress, Origin, Page};
 use crate::ids::{ApiKey, KeyHash, TenantId};
 use crate::keys::{KeyRing, Lookup};
 use crate::people::Role;
+use crate::retention::Retention;
 use crate::sessions::Sessions;
 use crate::settings::{Env, Secret, SessionSettings, SettingError};
 use crate::tenants::{Actor, By, Registry};
@@ -273,6 +274,15 @@ impl<P: Permission> Caller<P> {
     #[must_use]
     pub fn by(&self, origin: Origin) -> By {
         By::new(self.actor(), origin)
+    }
+
+    /// How long the logs of the caller's tenant are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        match &self.who {
+            Who::Key { grant, .. } => grant.retention,
+            Who::Person { signed_in, .. } => signed_in.person.in_tenant(&self.tenant).map(|membership| membership.retention).unwrap_or_default(),
+        }
     }
 
     /// Whether this caller may do what `scope` allows, beside what the route asks.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::ids::TenantId;
 use crate::limits::{Limits, is_default};
+use crate::retention::Retention;
 use crate::timestamp::UnixMs;
 
 /// Which raw objects and indices a tenant's logs go to, by how long they are kept. One class for now.
@@ -82,6 +83,9 @@ pub struct Grant {
     /// What it may be used for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allowed: Allowed,
+    /// How long its tenant's logs are kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retention: Retention,
 }
 
 /// What a key may be used for; an empty list allows all.

@@ -8,6 +8,7 @@ mod audit;
 mod bulk;
 mod clause;
 mod counts;
+mod retention;
 mod search;
 
 pub use bulk::{Bulk, Outcome};

@@ -13,6 +13,7 @@ pub mod query;
 pub mod range;
 pub mod raw;
 pub mod record;
+pub mod retention;
 pub mod text;
 pub mod timestamp;
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::grant::Scope;
 use crate::ids::TenantId;
+use crate::retention::Retention;
 
 /// What somebody is in a tenant. A later one may all that an earlier one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -73,6 +74,8 @@ pub struct Membership {
     pub role: Role,
     /// The tenant is suspended: no ingest, reading works.
     pub suspended: bool,
+    /// How long its logs are kept.
+    pub retention: Retention,
 }
 
 impl Person {

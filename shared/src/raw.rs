@@ -21,6 +21,8 @@ const FRAME_TEXT: usize = 1024 * 1024;
 const LEVEL: i32 = 3;
 /// The first of the magic numbers that zstd decoders skip (RFC 8878, 3.1.2).
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A50;
+/// Bytes before a skippable frame's content: its magic number and its length. The manifest is the first frame's content.
+const MANIFEST_AT: usize = 8;
 /// Most text of a frame: the text that ends it may be one whole record, its escapes aside.
 const MAX_FRAME_TEXT: u64 = 4 * 1024 * 1024;
 
@@ -177,6 +179,70 @@ pub fn frames(object: &[u8]) -> impl Iterator<Item = Result<Frame>> {
     })
 }
 
+/// What is left of an object when some of its tenants leave it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left {
+    /// None of them is in it.
+    AsItWas,
+    /// The object without them, each other byte where it was.
+    Others(Vec<u8>),
+    /// Nobody's lines.
+    Nothing,
+}
+
+/// What an object holds, told by its beginning; `Err` with the bytes that this takes, where these are fewer.
+///
+/// # Errors
+/// How many bytes of the object the manifest takes; for what is no object of ours, an [`Error::Internal`] in the `Ok`.
+pub fn manifest(head: &[u8]) -> Result<Result<Vec<ManifestEntry>>, usize> {
+    let Some((start, rest)) = head.split_at_checked(MANIFEST_AT) else { return Err(MANIFEST_AT) };
+    let length = manifest_length(start);
+    if !start.starts_with(&SKIPPABLE_MAGIC.to_le_bytes()) {
+        return Ok(Err(Error::internal("reading a raw object", "it does not begin with a manifest")));
+    }
+    let Some(text) = rest.get(..length) else { return Err(MANIFEST_AT + length) };
+    Ok(serde_json::from_slice::<Manifest>(text).map(|manifest| manifest.tenants).map_err(|e| Error::internal("reading a manifest", e)))
+}
+
+/// An object without the lines of some tenants, of the same length: their frames are skippable ones, and the manifest does not name them. So no
+/// place that a row names has moved.
+///
+/// # Errors
+/// [`Error::Internal`] for bytes that are no object of ours.
+pub fn without(object: &[u8], leaves: impl Fn(&TenantId) -> bool) -> Result<Left> {
+    let fail = |what: &'static str| Error::internal("rewriting a raw object", what);
+    let entries = manifest(object).map_err(|_| fail("its manifest is cut off"))??;
+    let (gone, stay): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| leaves(&entry.tenant));
+    if gone.is_empty() {
+        return Ok(Left::AsItWas);
+    }
+    if stay.is_empty() {
+        return Ok(Left::Nothing);
+    }
+    let mut left = object.to_vec();
+    let head = MANIFEST_AT + manifest_length(object);
+    let mut written = serde_json::to_vec(&Manifest { v: 1, tenants: stay }).map_err(|e| Error::internal("writing a manifest", e))?;
+    // White space after the last brace is JSON, too.
+    written.resize(head - MANIFEST_AT, b' ');
+    left[MANIFEST_AT..head].copy_from_slice(&written);
+    for entry in gone {
+        let (from, length) = (usize::try_from(entry.offset).ok(), usize::try_from(entry.length).ok());
+        let frames = from.zip(length).and_then(|(from, length)| left.get_mut(head..)?.get_mut(from..)?.get_mut(..length));
+        let frames = frames.ok_or_else(|| fail("its manifest names what it does not hold"))?;
+        // A frame that holds anything has more than eight bytes.
+        let content = frames.len().checked_sub(MANIFEST_AT).and_then(|content| u32::try_from(content).ok()).ok_or_else(|| fail("its manifest names what is no frame"))?;
+        frames.fill(0);
+        frames[..4].copy_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
+        frames[4..MANIFEST_AT].copy_from_slice(&content.to_le_bytes());
+    }
+    Ok(Left::Others(left))
+}
+
+/// Bytes of a manifest, as the eight before it say.
+fn manifest_length(object: &[u8]) -> usize {
+    object[4..MANIFEST_AT].iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte))
+}
+
 /// The text of one frame.
 ///
 /// # Errors
@@ -236,6 +302,41 @@ mod tests {
         let frames: Vec<Frame> = frames(&object.bytes).collect::<Result<_>>().expect("frames of ours");
         assert_eq!(frames.iter().map(|frame| frame.text.as_slice()).collect::<Vec<_>>().concat(), all);
         assert!(object.places.iter().all(|place| frames.iter().any(|frame| (frame.offset, frame.length) == (place.0 as usize, place.1 as usize))));
+    }
+
+    #[test]
+    fn a_tenant_leaves_and_nothing_else_moves() {
+        let ids = ["tenant_a", "tenant_b", "tenant_c"].map(|id| TenantId::parse(id).expect("an id"));
+        let batch = BatchId::new(1_760_099_196_000);
+        let mut object = RawObject::default();
+        for tenant in &ids {
+            object.begin(tenant);
+            for n in 0..2_000 {
+                object.line(batch.log(n), "standard", true, format!(r#"{{"message":"{tenant} {n} {}"}}"#, "x".repeat(1_000)).as_bytes()).expect("zstd works");
+            }
+            object.end().expect("zstd works");
+        }
+        let whole = object.finish().expect("small");
+        assert_eq!(without(&whole.bytes, |_| false).ok(), Some(Left::AsItWas));
+        assert_eq!(without(&whole.bytes, |_| true).ok(), Some(Left::Nothing));
+        let Ok(Left::Others(left)) = without(&whole.bytes, |tenant| *tenant == ids[1]) else { panic!("two are left") };
+        assert_eq!(left.len(), whole.bytes.len());
+        let named: Vec<TenantId> = manifest(&left).expect("whole").expect("a manifest").into_iter().map(|entry| entry.tenant).collect();
+        assert_eq!(named, [ids[0].clone(), ids[2].clone()]);
+        let text = zstd::stream::decode_all(left.as_slice()).expect("zstd skips what is gone");
+        assert_eq!(text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<RawLine<'_>>(line).ok()).filter(|line| line.tenant == ids[1]).count(), 0);
+        for (at, place) in whole.places.iter().enumerate().filter(|(at, _)| !(2_000..4_000).contains(at)) {
+            let place = place.0 as usize..(place.0 + place.1) as usize;
+            assert_eq!(left[place.clone()], whole.bytes[place], "{at}");
+        }
+        assert!(!left.windows(8).any(|bytes| bytes == b"tenant_b"));
+        assert_eq!(frames(&left).filter(|frame| frame.is_ok()).count(), frames(&whole.bytes).count() * 2 / 3);
+        // Once more it is as it was; the last two leave nothing.
+        assert_eq!(without(&left, |tenant| *tenant == ids[1]).ok(), Some(Left::AsItWas));
+        assert_eq!(without(&left, |tenant| *tenant != ids[1]).ok(), Some(Left::Nothing));
+        assert_eq!(manifest(&whole.bytes[..7]).err(), Some(8));
+        assert!(manifest(&whole.bytes[..20]).is_err_and(|bytes| manifest(&whole.bytes[..bytes]).is_ok()));
+        assert!(matches!(manifest(b"nothing of ours"), Ok(Err(_))));
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub const MIN: UnixMs = -62_135_596_800_000;
 /// 9999-12-31T23:59:59.999Z.
 pub const MAX: UnixMs = 253_402_300_799_999;
 
+/// What a day (UTC) has of milliseconds.
+pub const DAY_MS: u64 = 86_400_000;
+
 /// Why a text is not a time we can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {

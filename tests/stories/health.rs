@@ -97,7 +97,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_description_lists_exactly_the_routes_that_answer() {
-    const ROUTES: [(&str, &[&str]); 63] = [
+    const ROUTES: [(&str, &[&str]); 65] = [
         ("/logs", &["post"]),
         ("/v1/audit", &["get"]),
         ("/v1/batches/{batch_id}", &["get"]),
@@ -146,6 +146,8 @@ fn the_description_lists_exactly_the_routes_that_answer() {
         ("/v1/tenants/{id}/members/{user_id}", &["delete", "patch"]),
         ("/v1/tenants/{id}/plan", &["get", "put"]),
         ("/v1/tenants/{id}/restore", &["post"]),
+        ("/v1/tenants/{id}/retention", &["get", "put"]),
+        ("/v1/tenants/{id}/retention/preview", &["get"]),
         ("/v1/tenants/{id}/steps", &["get"]),
         ("/v1/tenants/{id}/webhooks", &["get", "post"]),
         ("/v1/tenants/{id}/webhooks/{webhook_id}", &["delete", "get", "patch"]),

@@ -110,7 +110,7 @@ fn the_removal_of_a_tenant_may_break_off_at_any_point_and_its_receipts_stay() {
         let receipt = |name: &str| done.iter().find(|step| step["step"] == name).map(|step| (step["attempts"].clone(), step["receipt"].clone())).expect("a step");
         let logs = large.len() + 1;
         assert_eq!(receipt("close_keys"), (json!(2), json!({})));
-        assert_eq!(receipt("drop_schema"), (json!(2), json!({ "batches": 2, "logs": logs, "dead_letters": 0 })));
+        assert_eq!(receipt("drop_schema"), (json!(2), json!({ "batches": 2, "logs": logs, "dead_letters": 0, "shared_objects": 1 })));
         assert_eq!(receipt("remove_documents"), (json!(2), json!({ "documents": logs })));
         assert_eq!(receipt("remove_objects"), (json!(2), json!({ "objects": objects })));
         assert_eq!(receipt("forget"), (json!(1), json!({ "keys": 1, "saved_searches": 1, "invitations": 0, "members": 0, "quota_notices": 0 })));

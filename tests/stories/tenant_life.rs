@@ -77,8 +77,8 @@ fn a_deleted_tenant_is_gone_with_all_that_it_had_and_its_id_is_never_given_again
         // So much that acme gets raw objects of its own beside the shared ones.
         let large: Vec<_> = sample("openstack").to_vec();
         let batch = acme.stored(&large).await;
-        acme.stored(&[plain("small, beside globex")]).await;
-        let kept = globex.stored(&[plain("stays")]).await;
+        let (small, stays) = ([plain("small, beside globex")], [plain("stays")]);
+        let (_, kept) = tokio::join!(acme.stored(&small), globex.stored(&stays));
         assert!(world.doors.archive.list("").await.expect("it answers").iter().any(|path| path.contains("/acme/")), "acme has objects of its own");
 
         let operator = world.operator();
@@ -98,6 +98,8 @@ fn a_deleted_tenant_is_gone_with_all_that_it_had_and_its_id_is_never_given_again
         operator.post("/v1/tenants", &json!({ "id": "acme", "name": "again" })).await.problem(409, "tenant_exists");
         assert_eq!(texts(&globex.search("stays").await, "id"), [log_id(&kept, 0)]);
         assert_eq!(globex.get(&format!("/v1/logs/{}", log_id(&kept, 0)), &[("source", "raw")]).await.ok(200)["message"], "stays", "its line in a shared object is untouched");
+        let owners: Vec<String> = world.raw_lines().await.into_iter().map(|(_, line)| line.tenant).collect();
+        assert_eq!(owners, ["globex"], "nothing of the tenant is left, in no object that it shared either");
         globex.get(&format!("/v1/batches/{batch}"), &[]).await.problem(404, "not_found");
     });
 }

@@ -87,6 +87,7 @@ async fn billed(world: &World, operator: &Caller, acme: &Caller) {
     operator.patch(&path, &json!({ "name": "another" })).await.ok(200);
     operator.post(&format!("{path}/rotate"), &json!({})).await.ok(201);
     acme.stored(&[plain("one log")]).await;
+    operator.call(Method::PUT, "/v1/tenants/acme/retention", &[], Sending::json(&json!({ "raw_days": 400 }))).await.ok(200);
     operator.call(Method::PUT, "/v1/tenants/acme/limits", &[], Sending::json(&json!({ "quota": { "logs": 1 } }))).await.ok(200);
     assert!(maintenance::watch_quotas(&world.doors.maintenance()).await.expect("the engines answer") > 0);
     operator.post("/v1/plans", &json!({ "id": "team", "name": "Team", "currency": "EUR", "base_price": "10.00", "meters": [] })).await.ok(201);

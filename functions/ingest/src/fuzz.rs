@@ -7,6 +7,7 @@ use shared::grant::{Allowed, DEFAULT_CLASS, Grant, Scope};
 use shared::ids::TenantId;
 use shared::limits::Limits;
 use shared::queue::Payload;
+use shared::retention::Retention;
 use uuid::Uuid;
 
 use crate::accept::{self, IdempotencyKey};
@@ -46,5 +47,6 @@ fn grant(tenant: &TenantId) -> Grant {
         expires_at: None,
         limits: Limits::default(),
         allowed: Allowed::default(),
+        retention: Retention::default(),
     }
 }

@@ -1,18 +1,22 @@
 //! Tenants whose making broke off, and tenants that were deleted: each step of their ledgers that is not done yet is done.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Error, Result, chain};
 use shared::fault;
-use shared::ids::TenantId;
+use shared::ids::{BatchId, TenantId};
 use shared::tenants::{Attempt, By, Ledger, Removed, Step, TenantStatus};
 
 use crate::App;
+use crate::leave_shared::{SHARED, leave_shared};
 use crate::republish_keys::publish;
 
 /// Tenants of each kind that one run takes up.
 const AT_MOST: i64 = 100;
+/// Objects that were put so long before the schema was dropped are looked at again: a drain may have put one while others were left.
+const LOOKED_BACK: Duration = Duration::from_secs(3600);
 /// Objects that are removed at the same time.
 const REMOVALS_AT_ONCE: usize = 16;
 
@@ -84,7 +88,8 @@ async fn make(app: &App, tenant: &TenantId) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes the schema first: from then on processors drop what still comes in. Then documents and objects of the tenant's own.
+/// Leaves the raw objects that tenants share, and removes the schema: from then on processors drop what still comes in. Then documents and objects
+/// of the tenant's own.
 async fn remove(app: &App, tenant: &TenantId, patience: Patience) -> Result<bool> {
     for step in app.registry.open_steps(tenant, Ledger::Deletion).await? {
         if !carry_out(app, tenant, step, patience).await? {
@@ -127,8 +132,11 @@ async fn close_keys(app: &App, tenant: &TenantId) -> Result<Attempt> {
 
 async fn drop_schema(app: &App, tenant: &TenantId) -> Result<Attempt> {
     let found = app.rows.holdings(tenant).await?;
-    let found = Removed::from([("batches", found.batches), ("logs", found.logs), ("dead_letters", found.dead_letters)]);
+    // The schema alone knows which of the objects that tenants share are this one's, too.
+    let shared: Vec<String> = app.rows.object_paths(tenant).await?.unwrap_or_default().into_iter().map(|(_, path)| path).filter(|path| is_shared(path)).collect();
+    let found = Removed::from([("batches", found.batches), ("logs", found.logs), ("dead_letters", found.dead_letters), ("shared_objects", shared.len() as u64)]);
     app.registry.will_be_removed(tenant, Step::DropSchema, &found).await?;
+    leave_shared(app, shared, &HashSet::from([tenant.clone()])).await?;
     app.rows.drop_schema(tenant).await?;
     Ok(Attempt::default())
 }
@@ -153,9 +161,25 @@ async fn remove_late(app: &App, tenant: &TenantId, writing: Duration) -> Result<
     let documents = app.index.documents_of(tenant).await?;
     app.index.delete_tenant(tenant).await?;
     let objects = app.archive.owned_by(tenant).await?;
-    let removed = Removed::from([("documents", documents), ("objects", objects.len() as u64)]);
+    let shared = leave_shared(app, shared_since(app, dropped_for + LOOKED_BACK).await?, &HashSet::from([tenant.clone()])).await?;
+    let removed = Removed::from([("documents", documents), ("objects", objects.len() as u64), ("shared_objects", shared)]);
     delete(app, objects).await?;
     Ok(Attempt { waits: dropped_for < writing, removed })
+}
+
+/// Objects that tenants share, put since so long ago: their names tell.
+async fn shared_since(app: &App, ago: Duration) -> Result<Vec<String>> {
+    let since = BatchId::floor(app.queue.now_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX))).to_string();
+    // Filed by when their logs were received, which may be long before they were put.
+    let mut paths = Vec::new();
+    for day in app.archive.days().await? {
+        paths.extend(app.archive.list_after(&format!("{day}{SHARED}/"), &since).await?);
+    }
+    Ok(paths)
+}
+
+fn is_shared(path: &str) -> bool {
+    path.rsplit('/').nth(1) == Some(SHARED)
 }
 
 async fn delete(app: &App, objects: Vec<String>) -> Result<()> {

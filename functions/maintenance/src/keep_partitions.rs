@@ -2,10 +2,9 @@
 
 use shared::error::Result;
 use shared::grant::DEFAULT_CLASS;
+use shared::timestamp::DAY_MS;
 
 use crate::App;
-
-const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// What was made sure of.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

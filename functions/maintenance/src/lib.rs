@@ -3,7 +3,7 @@
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
 //! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`note_used_keys`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
-//! [`close_months`], [`measure`].
+//! [`close_months`], [`apply_retention`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
 pub mod config;
@@ -12,12 +12,14 @@ pub mod audit;
 
 mod add_up_hours;
 mod alone;
+mod apply_retention;
 mod close_months;
 mod finish_tenants;
 mod forget_consumers;
 mod index_missed;
 mod keep_partitions;
 mod keep_refusals;
+mod leave_shared;
 mod measure;
 mod note_used_keys;
 mod period;
@@ -46,6 +48,7 @@ use shared::tenants::Registry;
 use time::OffsetDateTime;
 
 pub use add_up_hours::add_up_hours;
+pub use apply_retention::{Applied, apply_retention};
 pub use close_months::{Closed, close_months};
 pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
@@ -156,6 +159,8 @@ pub struct Report {
     pub sampled: Option<Sampled>,
     /// Months that were closed.
     pub closed: Option<Closed>,
+    /// What was removed because its days are over.
+    pub retention: Option<Applied>,
     /// What waits.
     pub waiting: Option<Waiting>,
 }
@@ -184,6 +189,7 @@ impl Report {
                 usage: None,
                 sampled: None,
                 closed: None,
+                retention: None,
                 waiting: None
             }
         )
@@ -223,7 +229,8 @@ pub async fn upkeep(app: &App) -> Report {
     let usage = step("add_up_usage", Box::pin(add_up_usage(app))).await;
     let sampled = step("sample_storage", Box::pin(sample_storage(app, now))).await;
     let closed = step("close_months", Box::pin(close_months(app, now))).await;
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, quota_marks, usage, sampled, closed, waiting, ..Report::default() };
+    let retention = step("apply_retention", Box::pin(apply_retention(app, app.queue.now_ms()))).await;
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, quota_marks, usage, sampled, closed, retention, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

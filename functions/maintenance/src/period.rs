@@ -20,6 +20,11 @@ impl Period {
         (BatchId::floor(self.from_ms), BatchId::floor(self.to_ms))
     }
 
+    /// The part of it from a moment on.
+    pub(crate) fn since(self, unix_ms: u64) -> Self {
+        Self { from_ms: self.from_ms.max(unix_ms).min(self.to_ms), ..self }
+    }
+
     pub(crate) fn contains(&self, unix_ms: u64) -> bool {
         (self.from_ms..self.to_ms).contains(&unix_ms)
     }

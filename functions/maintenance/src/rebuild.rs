@@ -64,12 +64,14 @@ pub async fn rebuild(app: &App, tenant: &TenantId, period: Period, into: Into, p
     app.registry.tenant(tenant).await?;
     // Its schema may have been lost with its rows.
     app.rows.ensure_schema(tenant).await?;
+    // What is over by its retention does not come back.
+    let horizon = app.registry.retention(tenant).await?.horizon(app.queue.now_ms());
     let mut rebuilt = Rebuilt::default();
     if into != Into::OpenSearch {
-        rows::rebuild(app, tenant, period, &mut rebuilt, &progress).await?;
+        rows::rebuild(app, tenant, period.since(horizon.rows), &mut rebuilt, &progress).await?;
     }
     if into != Into::Postgres {
-        rebuilt.documents_lost = documents::find_lost(app, tenant, period, &progress).await?;
+        rebuilt.documents_lost = documents::find_lost(app, tenant, period.since(horizon.index), &progress).await?;
         rebuilt.to_index = pending(app, tenant).await?;
         rebuilt.pending = index(app, tenant, rebuilt.to_index, &progress).await?;
     }

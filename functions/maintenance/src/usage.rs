@@ -1,6 +1,11 @@
 //! Usage, added up from what storing left, and what lies in the stores, sampled once a day.
 
+use std::collections::HashMap;
+
 use shared::error::{Error, Result, chain};
+use shared::ids::TenantId;
+use shared::retention::Horizon;
+use shared::timestamp;
 use time::OffsetDateTime;
 
 use crate::alone::alone;
@@ -30,8 +35,14 @@ pub async fn add_up_usage(app: &App) -> Result<u64> {
 /// Weather of Postgres: who was sampled by then is. What is wrong with one tenant is logged and counted, and the others go on.
 pub async fn sample_storage(app: &App, now: OffsetDateTime) -> Result<Sampled> {
     let (mut done, day) = (Sampled::default(), now.date());
-    for tenant in app.rows.not_sampled(day).await? {
-        match app.rows.sample_storage(&tenant, day).await {
+    let tenants = app.rows.not_sampled(day).await?;
+    if tenants.is_empty() {
+        return Ok(done);
+    }
+    let now_ms = u64::try_from(timestamp::from_datetime(now)).unwrap_or_default();
+    let kept: HashMap<TenantId, Horizon> = app.registry.retained().await?.into_iter().map(|one| (one.tenant, one.retention.horizon(now_ms))).collect();
+    for tenant in tenants {
+        match app.rows.sample_storage(&tenant, day, kept.get(&tenant).copied().unwrap_or_default()).await {
             Ok(sampled) => done.tenants += usize::from(sampled),
             Err(error @ Error::Unavailable { .. }) => return Err(error),
             Err(error) => {

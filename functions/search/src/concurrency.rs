@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use shared::auth::{Authenticator, Caller, Read};
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
+use shared::retention::Horizon;
 use uuid::Uuid;
 
 use crate::App;
@@ -102,6 +103,8 @@ pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
     /// The key; `None` for a person.
     pub(crate) key_id: Option<Uuid>,
+    /// What of the tenant's logs is still there.
+    pub(crate) horizon: Horizon,
     _slot: Slot,
 }
 
@@ -109,7 +112,8 @@ impl FromRequestParts<App> for Reader {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = Caller::<Read>::from_request_parts(parts, app).await?;
-        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Query)?, key_id: caller.key_id(), tenant: caller.tenant })
+        let horizon = caller.retention().horizon(app.queue.now_ms());
+        Ok(Self { _slot: app.concurrency.slot(&caller.tenant, Kind::Query)?, key_id: caller.key_id(), horizon, tenant: caller.tenant })
     }
 }
 
@@ -125,6 +129,11 @@ pub(crate) struct Streamer {
 impl Streamer {
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.caller.tenant
+    }
+
+    /// What of the tenant's logs is still there at this moment.
+    pub(crate) fn horizon(&self, now_ms: u64) -> Horizon {
+        self.caller.retention().horizon(now_ms)
     }
 
     pub(crate) fn key_id(&self) -> Option<Uuid> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use shared::error::{Error, Result};
 use shared::ids::{LogId, TenantId};
 use shared::query::Order;
+use shared::retention::Horizon;
 use shared::rows::{ListQuery, Row, Rows};
 use utoipa::IntoParams;
 
@@ -79,22 +80,39 @@ impl ContextParams {
 
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Unavailable`].
-pub(crate) async fn around(rows: &Rows, tenant: &TenantId, id: LogId, wanted: Wanted, now_ms: u64) -> Result<Context> {
+pub(crate) async fn around(rows: &Rows, tenant: &TenantId, id: LogId, wanted: Wanted, (now_ms, horizon): (u64, Horizon)) -> Result<Context> {
     let began = Instant::now();
-    let row = rows.by_id(tenant, id).await?.ok_or(Error::NotFound("log"))?;
+    let row = rows.by_id(tenant, id).await?.filter(|row| row.id.unix_ms() >= horizon.rows).ok_or(Error::NotFound("log"))?;
     let services = if wanted.same_service { vec![row.service.clone()] } else { Vec::new() };
-    let (before, after) =
-        tokio::try_join!(side(rows, tenant, &row, &services, Order::Newest, wanted.before, now_ms), side(rows, tenant, &row, &services, Order::Oldest, wanted.after, now_ms))?;
+    let (before, after) = tokio::try_join!(
+        side(rows, tenant, &row, &services, Order::Newest, wanted.before, (now_ms, horizon)),
+        side(rows, tenant, &row, &services, Order::Oldest, wanted.after, (now_ms, horizon))
+    )?;
     let (mut earlier, before_cursor) = before;
     earlier.reverse();
-    Ok(Context { before: earlier, log: row.into(), after: after.0, before_cursor, after_cursor: after.1, honesty: Honesty::new(Source::Postgres, true, None, began) })
+    Ok(Context {
+        before: earlier,
+        log: row.into(),
+        after: after.0,
+        before_cursor,
+        after_cursor: after.1,
+        honesty: Honesty::new(Source::Postgres, true, None, began).since(horizon.rows),
+    })
 }
 
 /// Logs on one side of a row, the nearest first, and the cursor behind them.
-async fn side(rows: &Rows, tenant: &TenantId, row: &Row, services: &[String], order: Order, lines: usize, now_ms: u64) -> Result<(Vec<Value>, Option<String>)> {
+async fn side(
+    rows: &Rows,
+    tenant: &TenantId,
+    row: &Row,
+    services: &[String],
+    order: Order,
+    lines: usize,
+    (now_ms, horizon): (u64, Horizon),
+) -> Result<(Vec<Value>, Option<String>)> {
     // As if it had been a page of `GET /v1/logs` that ended with the log: so the cursor behind it is one of those.
     let sort = if order == Order::Oldest { "oldest" } else { "newest" };
-    let asked = Asked::list(ListParams { service: services.to_vec(), sort: Some(sort.to_owned()), ..ListParams::default() }, now_ms)?;
+    let asked = Asked::list(ListParams { service: services.to_vec(), sort: Some(sort.to_owned()), ..ListParams::default() }, now_ms)?.since(horizon);
     let query = ListQuery { scope: &asked.scope, ascending: order.is_ascending(), after: Some(row.position()), limit: lines + 1 };
     let found = rows.list(tenant, &query).await?.rows;
     if lines == 0 {

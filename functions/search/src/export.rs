@@ -17,6 +17,7 @@ use serde::Deserialize;
 use shared::error::{Error, Result, chain};
 use shared::ids::{LogId, TenantId};
 use shared::queue::Queue;
+use shared::retention::Horizon;
 use shared::rows::{ListQuery, Position, Rows};
 use utoipa::IntoParams;
 
@@ -83,12 +84,12 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn read(params: ExportParams, now_ms: u64) -> Result<Self> {
+    pub(crate) fn read(params: ExportParams, now_ms: u64, horizon: Horizon) -> Result<Self> {
         let ExportParams { q, from, to, service, level, sort, format, cursor, after } = params;
         let sort = sort.or_else(|| Some("oldest".to_owned()));
         let list = ListParams { from, to, service, level, sort, cursor, limit: None, fields: None };
         let after = after.map(|id| LogId::parse(&id).map_err(|_| no_such_log())).transpose()?;
-        Ok(Self { asked: Asked::export(list, q, now_ms)?, format: Format::parse(format.as_deref())?, after })
+        Ok(Self { asked: Asked::export(list, q, now_ms)?.since(horizon), format: Format::parse(format.as_deref())?, after })
     }
 }
 

@@ -8,6 +8,7 @@ use shared::ids::TenantId;
 use shared::index::Index;
 use shared::query::{CountBy, Facet, FacetField, Scope};
 use shared::range::Range;
+use shared::retention::Horizon;
 use shared::rows::Rows;
 use shared::timestamp::UnixMs;
 use utoipa::IntoParams;
@@ -93,7 +94,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn read(params: FacetParams, now_ms: u64) -> Result<Self> {
+    pub(crate) fn read(params: FacetParams, now_ms: u64, horizon: Horizon) -> Result<Self> {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let range = Range::parse(params.from.as_deref(), params.to.as_deref(), now)?;
         let query = optional_query(params.q.as_deref(), now)?;
@@ -112,7 +113,7 @@ impl Asked {
             return Err(Error::invalid("fields", format!("at most {MAX_FIELDS} at once")));
         }
         let limit = number("limit", params.limit.as_deref(), DEFAULT_VALUES, 1..=MAX_VALUES)?;
-        let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms };
+        let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms, horizon };
         Ok(Self { scope, fields, limit })
     }
 
@@ -151,14 +152,14 @@ pub(crate) async fn facets(rows: &Rows, index: &Index, tenant: &TenantId, asked:
     let began = Instant::now();
     if let Some(fields) = asked.of_rows() {
         match rows.facets(tenant, &asked.scope, &fields, asked.limit).await {
-            Ok((found, total)) => return Ok(asked.answer(found, total, Honesty::new(Source::Postgres, true, None, began))),
+            Ok((found, total)) => return Ok(asked.answer(found, total, Honesty::new(Source::Postgres, true, None, began).since(asked.scope.horizon.rows))),
             Err(error @ Error::Unavailable { engine: Engine::Rows, .. }) => tracing::warn!(cause = chain(&error), "the rows do not answer: counting in the index"),
             Err(error) => return Err(error),
         }
     }
     let pending = rows.oldest_pending(tenant).await.ok();
     let (found, total, complete) = index.facets(tenant, &asked.scope, &asked.fields, asked.limit).await?;
-    Ok(asked.answer(found, total, Honesty::of_index(pending, complete, now_ms, began)))
+    Ok(asked.answer(found, total, Honesty::of_index(pending, complete, now_ms, began).since(asked.scope.horizon.index)))
 }
 
 /// A field that logs have.
@@ -186,7 +187,7 @@ pub(crate) struct FieldsSeen {
 
 /// # Errors
 /// [`Error::Unavailable`] where the index does not answer.
-pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms: u64) -> Result<FieldsSeen> {
+pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, horizon: Horizon, now_ms: u64) -> Result<FieldsSeen> {
     const OF_A_RECORD: [(&str, &str); 11] = [
         ("id", "keyword"),
         ("batch_id", "keyword"),
@@ -202,7 +203,7 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
     ];
     let began = Instant::now();
     let pending = rows.oldest_pending(tenant).await.ok();
-    let (seen, looked_at) = index.attribute_paths(tenant).await?;
+    let (seen, looked_at) = index.attribute_paths(tenant, horizon.index).await?;
     let of_a_record = OF_A_RECORD.into_iter().map(|(name, kind)| FieldSeen { name: name.to_owned(), kind, logs: None });
     let attribute = |(path, seen): (String, shared::index::SeenPath)| FieldSeen {
         name: format!("attributes.{path}"),
@@ -210,5 +211,5 @@ pub(crate) async fn fields(rows: &Rows, index: &Index, tenant: &TenantId, now_ms
         logs: Some(seen.logs),
     };
     let fields = of_a_record.chain(seen.into_iter().map(attribute)).collect();
-    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(pending, true, now_ms, began) })
+    Ok(FieldsSeen { fields, looked_at, honesty: Honesty::of_index(pending, true, now_ms, began).since(horizon.index) })
 }

@@ -9,6 +9,7 @@ use shared::ids::TenantId;
 use shared::index::Index;
 use shared::query::{Bars, CountBy, Counted, Scope};
 use shared::range::{Range, number_and_unit};
+use shared::retention::Horizon;
 use shared::rows::Rows;
 use shared::timestamp::{self, UnixMs};
 use utoipa::IntoParams;
@@ -92,7 +93,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn read(params: HistogramParams, now_ms: u64) -> Result<Self> {
+    pub(crate) fn read(params: HistogramParams, now_ms: u64, horizon: Horizon) -> Result<Self> {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let sent = Range::parse(params.from.as_deref(), params.to.as_deref(), now)?;
         let to = sent.to.unwrap_or(now);
@@ -107,7 +108,7 @@ impl Asked {
         let query = optional_query(params.q.as_deref(), now)?;
         let by = params.by.as_deref().map(split_by).transpose()?;
         let range = Range { from: Some(from), to: Some(to) };
-        let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms };
+        let scope = Scope { range, services: services(params.service), levels: levels(&params.level)?, query, received_up_to: now_ms, horizon };
         Ok(Self { scope, bars: Bars { interval_ms, by }, from, to })
     }
 }
@@ -142,14 +143,14 @@ pub(crate) async fn histogram(rows: &Rows, index: &Index, tenant: &TenantId, ask
     let began = Instant::now();
     if asked.scope.query.is_none() {
         match rows.histogram(tenant, &asked.scope, &asked.bars).await {
-            Ok(counted) => return Ok(asked.answer(counted, Honesty::new(Source::Postgres, true, None, began))),
+            Ok(counted) => return Ok(asked.answer(counted, Honesty::new(Source::Postgres, true, None, began).since(asked.scope.horizon.rows))),
             Err(error @ Error::Unavailable { engine: Engine::Rows, .. }) => tracing::warn!(cause = chain(&error), "the rows do not answer: counting in the index"),
             Err(error) => return Err(error),
         }
     }
     let pending = rows.oldest_pending(tenant).await.ok();
     let counted = index.histogram(tenant, &asked.scope, &asked.bars).await?;
-    let honesty = Honesty::of_index(pending, counted.complete, now_ms, began);
+    let honesty = Honesty::of_index(pending, counted.complete, now_ms, began).since(asked.scope.horizon.index);
     Ok(asked.answer(counted, honesty))
 }
 

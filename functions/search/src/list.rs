@@ -19,7 +19,7 @@ pub(crate) async fn list(rows: &Rows, tenant: &TenantId, asked: &Asked) -> Resul
     let began = Instant::now();
     let found = rows.list(tenant, &rows_wanted(asked)).await?.rows;
     let page = cut(found.into_iter().map(|row| candidate(row, Log::from)), asked.limit, &asked.fields)?;
-    Ok(Page::new(asked, page, Honesty::new(Source::Postgres, true, None, began)))
+    Ok(Page::new(asked, page, Honesty::new(Source::Postgres, true, None, began).since(asked.scope.horizon.rows)))
 }
 
 /// A row with its place in the order.

@@ -7,6 +7,7 @@ use shared::error::{Error, Result};
 use shared::index::Sort;
 use shared::query::{Order, Query, Scope};
 use shared::record::Level;
+use shared::retention::Horizon;
 use shared::text::first_chars;
 use shared::timestamp::UnixMs;
 use utoipa::IntoParams;
@@ -157,8 +158,14 @@ impl Asked {
             None => sent,
         };
         let query = filters.query.as_deref().map(|text| query_of(text, now)).transpose()?;
-        let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to };
+        let scope = Scope { range, services: filters.services.clone(), levels: filters.levels.clone(), query, received_up_to, horizon: Horizon::default() };
         Ok(Self { filters, scope, order, after: cursor.and_then(|cursor| Some((cursor.after?, cursor.score))), limit, fields, goes_on: cursor.is_some() })
+    }
+
+    /// The same, of what is still there: that is told by who asks, and by no cursor.
+    pub(crate) fn since(mut self, horizon: Horizon) -> Self {
+        self.scope.horizon = horizon;
+        self
     }
 
     /// The cursor of the page after this one.

@@ -60,7 +60,7 @@ enum Refusals {
     )
 )]
 async fn list_logs(State(app): State<App>, reader: Reader, Params(params): Params<ListParams>) -> Result<Json<Page<Log>>> {
-    let asked = Asked::list(params, app.queue.now_ms())?;
+    let asked = Asked::list(params, app.queue.now_ms())?.since(reader.horizon);
     list::list(&app.rows, &reader.tenant, &asked).await.map(Json)
 }
 
@@ -79,7 +79,7 @@ async fn list_logs(State(app): State<App>, reader: Reader, Params(params): Param
     )
 )]
 async fn search_logs(State(app): State<App>, reader: Reader, Params(params): Params<SearchParams>) -> Result<Json<SearchPage>> {
-    let asked = Asked::search(params, app.queue.now_ms())?;
+    let asked = Asked::search(params, app.queue.now_ms())?.since(reader.horizon);
     let page = search::search(&app.rows, &app.index, &reader.tenant, &asked, app.queue.now_ms()).await?;
     count(&app, &reader);
     Ok(Json(page))
@@ -99,7 +99,7 @@ async fn search_logs(State(app): State<App>, reader: Reader, Params(params): Par
 )]
 async fn count_logs(State(app): State<App>, reader: Reader, Params(params): Params<HistogramParams>) -> Result<Json<Histogram>> {
     let now_ms = app.queue.now_ms();
-    let asked = histogram::Asked::read(params, now_ms)?;
+    let asked = histogram::Asked::read(params, now_ms, reader.horizon)?;
     let bars = histogram::histogram(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await?;
     count(&app, &reader);
     Ok(Json(bars))
@@ -119,7 +119,7 @@ async fn count_logs(State(app): State<App>, reader: Reader, Params(params): Para
 )]
 async fn count_values(State(app): State<App>, reader: Reader, Params(params): Params<FacetParams>) -> Result<Json<Facets>> {
     let now_ms = app.queue.now_ms();
-    let asked = facets::Asked::read(params, now_ms)?;
+    let asked = facets::Asked::read(params, now_ms, reader.horizon)?;
     let facets = facets::facets(&app.rows, &app.index, &reader.tenant, &asked, now_ms).await?;
     count(&app, &reader);
     Ok(Json(facets))
@@ -137,7 +137,7 @@ async fn count_values(State(app): State<App>, reader: Reader, Params(params): Pa
     )
 )]
 async fn list_fields(State(app): State<App>, reader: Reader) -> Result<Json<FieldsSeen>> {
-    facets::fields(&app.rows, &app.index, &reader.tenant, app.queue.now_ms()).await.map(Json)
+    facets::fields(&app.rows, &app.index, &reader.tenant, reader.horizon, app.queue.now_ms()).await.map(Json)
 }
 
 /// Read what stands around a log
@@ -157,7 +157,7 @@ async fn list_fields(State(app): State<App>, reader: Reader) -> Result<Json<Fiel
 async fn read_context(State(app): State<App>, reader: Reader, Path(id): Path<String>, Params(params): Params<ContextParams>) -> Result<Json<Context>> {
     let wanted = params.wanted()?;
     let id = LogId::parse(&id).map_err(|_| Error::NotFound("log"))?;
-    context::around(&app.rows, &reader.tenant, id, wanted, app.queue.now_ms()).await.map(Json)
+    context::around(&app.rows, &reader.tenant, id, wanted, (app.queue.now_ms(), reader.horizon)).await.map(Json)
 }
 
 /// Read the watermark
@@ -188,7 +188,7 @@ async fn read_watermark(State(app): State<App>, caller: Caller<Read>) -> Result<
 )]
 async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMap, Params(params): Params<TailParams>) -> Result<Response> {
     let last_event = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("not ASCII")).filter(|id| !id.is_empty());
-    let asked = tail::Asked::read(params, last_event, app.queue.now_ms())?;
+    let asked = tail::Asked::read(params, last_event, app.queue.now_ms(), streamer.horizon(app.queue.now_ms()))?;
     if tail::wants_events(&headers) {
         return Ok(tail::events(&app, streamer, asked));
     }
@@ -217,7 +217,7 @@ async fn tail_logs(State(app): State<App>, streamer: Streamer, headers: HeaderMa
     )
 )]
 async fn export_logs(State(app): State<App>, streamer: Streamer, Params(params): Params<ExportParams>) -> Result<Response> {
-    let wanted = export::Wanted::read(params, app.queue.now_ms())?;
+    let wanted = export::Wanted::read(params, app.queue.now_ms(), streamer.horizon(app.queue.now_ms()))?;
     let (tenant, key_id) = (streamer.tenant().clone(), streamer.key_id());
     let answer = export::export(&app, streamer, wanted).await?;
     app.searches.count(&tenant, key_id, app.queue.now_ms());
@@ -240,7 +240,8 @@ async fn export_logs(State(app): State<App>, streamer: Streamer, Params(params):
 async fn read_log(State(app): State<App>, caller: Caller<Read>, Path(id): Path<String>, Params(params): Params<DetailParams>) -> Result<Json<Detail>> {
     let wanted = params.wanted()?;
     let id = LogId::parse(&id).map_err(|_| Error::NotFound("log"))?;
-    let row = app.rows.by_id(&caller.tenant, id).await?.ok_or(Error::NotFound("log"))?;
+    let kept_from = caller.retention().horizon(app.queue.now_ms()).rows;
+    let row = app.rows.by_id(&caller.tenant, id).await?.filter(|row| row.id.unix_ms() >= kept_from).ok_or(Error::NotFound("log"))?;
     detail::read(&app.index, &app.archive, &caller.tenant, row, wanted).await.map(Json)
 }
 
@@ -259,7 +260,8 @@ async fn read_log(State(app): State<App>, caller: Caller<Read>, Path(id): Path<S
 )]
 async fn read_batch(State(app): State<App>, caller: Caller<ReadReceipt>, Path(id): Path<String>, Params(params): Params<BatchParams>) -> Result<Json<BatchStatus>> {
     let wait = params.wait()?;
-    let batch = BatchId::parse(&id).map_err(|_| Error::NotFound("batch"))?;
+    let kept_from = caller.retention().horizon(app.queue.now_ms()).raw;
+    let batch = BatchId::parse(&id).ok().filter(|batch| batch.unix_ms() >= kept_from).ok_or(Error::NotFound("batch"))?;
     batch::status_after(&app.rows, &app.queue, &app.index, &caller.tenant, batch, wait).await.map(Json)
 }
 

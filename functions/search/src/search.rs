@@ -111,7 +111,7 @@ async fn with_rows(rows: &Rows, index: &Index, tenant: &TenantId, asked: &Asked,
     };
     let page = cut(found.hits.into_iter().map(join), asked.limit, &asked.fields)?;
     let total = Total { value: found.total, relation: if found.exact { Relation::Eq } else { Relation::Gte } };
-    let honesty = Honesty::of_index(pending, found.complete, clock.now_ms, clock.began);
+    let honesty = Honesty::of_index(pending, found.complete, clock.now_ms, clock.began).since(asked.scope.horizon.index);
     Ok(SearchPage { page: Page::new(asked, page, honesty), total })
 }
 
@@ -130,7 +130,7 @@ async fn in_messages(rows: &Rows, tenant: &TenantId, asked: &Asked, began: Insta
     let on_from = found.unfinished.and_then(|at| Some(((at.timestamp, LogId::try_from(at.id).ok()?), 0.0)));
     page.next = page.next.or(on_from);
     let total = Total { value: page.logs.len() as u64, relation: Relation::Gte };
-    Ok(SearchPage { page: Page::new(asked, page, Honesty::new(Source::Postgres, false, None, began)), total })
+    Ok(SearchPage { page: Page::new(asked, page, Honesty::new(Source::Postgres, false, None, began).since(asked.scope.horizon.rows)), total })
 }
 
 impl FoundLog {

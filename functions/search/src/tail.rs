@@ -19,6 +19,7 @@ use shared::error::{Error, Result};
 use shared::ids::{BatchId, TenantId};
 use shared::query::Scope;
 use shared::queue::Queue;
+use shared::retention::Horizon;
 use shared::rows::Rows;
 use shared::timestamp::UnixMs;
 use utoipa::IntoParams;
@@ -125,7 +126,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn read(params: TailParams, last_event: Option<&str>, now_ms: u64) -> Result<Self> {
+    pub(crate) fn read(params: TailParams, last_event: Option<&str>, now_ms: u64, horizon: Horizon) -> Result<Self> {
         let now = UnixMs::try_from(now_ms).unwrap_or(UnixMs::MAX);
         let position = |(name, text): (&str, &str)| {
             let id = text.parse::<uuid::fmt::Hyphenated>().map_err(|_| Error::invalid(name, "not the place that an answer or an event told"))?;
@@ -138,11 +139,12 @@ impl Asked {
         let sent = last_event.map(|text| ("Last-Event-ID", text)).or_else(|| params.cursor.as_deref().map(|text| ("cursor", text)));
         let wait = number("wait", params.wait.as_deref(), DEFAULT_WAIT_S, 0..=MAX_WAIT_S)?;
         let query = optional_query(params.q.as_deref(), now)?;
-        let scope = Scope { services: services(params.service), levels: levels(&params.level)?, query, ..Scope::default() };
+        let scope = Scope { services: services(params.service), levels: levels(&params.level)?, query, horizon, ..Scope::default() };
         Ok(Self {
             scope,
             fields: Selection::parse(params.fields.as_deref(), Selection::OF_A_LOG)?,
-            position: sent.map(position).transpose()?,
+            // What has gone is nothing that a reader misses.
+            position: sent.map(position).transpose()?.map(|place| place.max(BatchId::floor(horizon.rows))),
             wait: Duration::from_secs(wait as u64),
             limit: number("limit", params.limit.as_deref(), DEFAULT_LIMIT, 1..=ROWS_OF_A_STEP)?,
         })
@@ -244,6 +246,6 @@ pub(crate) async fn tail(app: &App, tenant: &TenantId, asked: Asked) -> Result<T
     let page = cut(candidates, limit, &follower.fields)?;
     let cursor = page.next.or(follower.position).unwrap_or_default();
     let source = if follower.scope.query.as_ref().is_some_and(|query| !query.is_told_by_rows()) { Source::Raw } else { Source::Postgres };
-    let honesty = Honesty::new(source, step.gap.is_none(), None, began);
+    let honesty = Honesty::new(source, step.gap.is_none(), None, began).since(follower.scope.horizon.rows);
     Ok(Tailed { logs: page.logs, gap: step.gap, cursor, up_to: received_at(ms_of(cursor)), honesty })
 }

@@ -11,8 +11,8 @@ use shared::tenants::{Attempt, By, Registry, Step};
 use crate::publish::publish_tenant;
 
 /// Ends a tenant: it is not seen any more, and its keys open nothing. Once the grace is over maintenance removes its schema with rows and
-/// receipts, its documents in the index and the raw objects that are its own, step by step; the tenant's ledger keeps what was removed. Its lines in raw objects that it shares with others stay until
-/// those objects are rewritten, which is work for a later version. Its id is never used again.
+/// receipts, its documents in the index, the raw objects that are its own and its lines in those that it shares, step by step; the tenant's ledger keeps
+/// what was removed. Its id is never used again.
 ///
 /// Where its keys cannot be published the deletion is recorded all the same, and maintenance publishes them within a minute.
 ///

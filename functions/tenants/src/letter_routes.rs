@@ -8,7 +8,7 @@ use shared::auth::{Administer, Read, Write};
 use shared::error::Result;
 use shared::http::{Origin, Params, SmallJson};
 use shared::problem::Problem;
-use shared::rows::{Buried, Reach};
+use shared::rows::{Buried, LetterFilter, Reach};
 use shared::tenants::Change;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::letters::{self, LetterDetail, LetterInPath, LetterPage, LetterQuery, Letters, RedriveRequest, Requested};
+use crate::retention::of_what_is_kept;
 
 /// What every route here may answer instead.
 #[derive(IntoResponses)]
@@ -44,7 +45,7 @@ enum Refusals {
     )
 )]
 async fn get_letters(State(app): State<App>, letters: Letters<Read>, Params(query): Params<LetterQuery>) -> Result<Json<LetterPage>> {
-    letters::list(&app.rows, letters, query).await.map(Json)
+    letters::list(&app.registry, &app.rows, letters, query).await.map(Json)
 }
 
 /// Read a dead letter
@@ -60,7 +61,8 @@ async fn get_letters(State(app): State<App>, letters: Letters<Read>, Params(quer
     )
 )]
 async fn get_letter(State(app): State<App>, letters: Letters<Read>, LetterInPath(id): LetterInPath) -> Result<Json<LetterDetail>> {
-    letters::read(&app.rows, &letters.reach, id).await.map(Json)
+    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    letters::read(&app.rows, &letters.reach, &kept, id).await.map(Json)
 }
 
 /// Redrive a dead letter
@@ -78,9 +80,10 @@ async fn get_letter(State(app): State<App>, letters: Letters<Read>, LetterInPath
     )
 )]
 async fn redrive_letter(State(app): State<App>, letters: Letters<Write>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<(StatusCode, Json<Buried>)> {
-    let tenant = letters::tenant_of(&app.rows, &letters.reach, id).await?;
+    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    let tenant = letters::tenant_of(&app.rows, &letters.reach, &kept, id).await?;
     app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LettersRedriven { id: Some(id), filter: json!({}) }).await?;
-    let asked = app.rows.ask_redrive(&letters.reach, id).await?;
+    let asked = app.rows.ask_redrive(&letters.reach, &kept, id).await?;
     Ok((StatusCode::ACCEPTED, Json(asked)))
 }
 
@@ -103,6 +106,7 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, origin
     let reach = letters.of_tenant(tenant)?;
     let tenant = if let Reach::Tenant(tenant) = &reach { Some(tenant) } else { None };
     app.registry.note(tenant, &by, &Change::LettersRedriven { id: None, filter: sent }).await?;
+    let filter = of_what_is_kept(&app.registry, filter).await?;
     let requested = app.rows.ask_redrives(&reach, &filter).await?;
     Ok((StatusCode::ACCEPTED, Json(Requested { requested })))
 }
@@ -121,9 +125,10 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, origin
     )
 )]
 async fn delete_letter(State(app): State<App>, letters: Letters<Administer>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<StatusCode> {
-    let tenant = letters::tenant_of(&app.rows, &letters.reach, id).await?;
+    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    let tenant = letters::tenant_of(&app.rows, &letters.reach, &kept, id).await?;
     app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LetterDiscarded { id }).await?;
-    app.rows.discard(&letters.reach, id).await?;
+    app.rows.discard(&letters.reach, &kept, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

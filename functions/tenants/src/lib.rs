@@ -56,6 +56,8 @@ mod plans;
 mod publish;
 mod reset_password;
 mod restore_tenant;
+mod retention;
+mod retention_routes;
 mod revoke_key;
 mod routes;
 mod saved_search_routes;

@@ -23,8 +23,8 @@ use crate::fields::Fields;
 use crate::list_keys::{self, KeyList, ListedKey};
 use crate::list_tenants::{self, TenantPage, TenantQuery};
 use crate::{
-    App, audit_routes, delete_tenant, invoice_routes, letter_routes, limit_routes, member_routes, people_routes, plan_routes, restore_tenant, revoke_key, saved_search_routes,
-    usage_routes, user_routes, webhook_routes,
+    App, audit_routes, delete_tenant, invoice_routes, letter_routes, limit_routes, member_routes, people_routes, plan_routes, restore_tenant, retention_routes, revoke_key,
+    saved_search_routes, usage_routes, user_routes, webhook_routes,
 };
 
 /// Create a tenant
@@ -110,6 +110,7 @@ async fn patch_tenant(State(app): State<App>, operator: Operator, origin: Origin
         (status = 204, description = "It is gone"),
         (status = 401, description = "Not the operator", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such tenant, or not any more", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`legal_hold`: its logs are under one", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`postgres_unavailable`; or `redis_unavailable`: it is gone, and its keys follow within a minute", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -274,6 +275,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(invoice_routes::routes())
         .merge(letter_routes::routes())
         .merge(limit_routes::routes())
+        .merge(retention_routes::routes())
         .merge(saved_search_routes::routes())
         .merge(people_routes::routes())
         .merge(member_routes::routes())

@@ -273,13 +273,14 @@ where
 mod tests {
     use super::*;
     use crate::people::{Membership, Role};
+    use crate::retention::Retention;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().expect("a value"))).collect()
     }
 
     fn signed_in(tenants: &[&str]) -> SignedIn {
-        let membership = |id: &&str| Membership { tenant: TenantId::parse(id).expect("an id"), role: Role::Viewer, suspended: false };
+        let membership = |id: &&str| Membership { tenant: TenantId::parse(id).expect("an id"), role: Role::Viewer, suspended: false, retention: Retention::default() };
         let person = Person { id: Uuid::nil(), epoch: 1, memberships: tenants.iter().map(membership).collect() };
         let session = Session { id: Uuid::nil(), user: Uuid::nil(), epoch: 1, began_at: 0, address: None };
         let token = Token::generate(TokenKind::Session);

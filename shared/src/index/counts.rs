@@ -81,17 +81,17 @@ impl Index {
         })
     }
 
-    /// The paths of attributes that a tenant's latest logs have: how many of those logs have each, and whether all its values are numbers;
+    /// The paths of attributes that a tenant's latest logs have, of those received since a moment in milliseconds since 1970: how many of those logs have each, and whether all its values are numbers;
     /// and how many logs were looked at.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
-    pub async fn attribute_paths(&self, tenant: &TenantId) -> Result<(BTreeMap<String, SeenPath>, u64)> {
+    pub async fn attribute_paths(&self, tenant: &TenantId, since_ms: u64) -> Result<(BTreeMap<String, SeenPath>, u64)> {
         let body = json!({
             "size": LOOKED_AT,
             "_source": ["attributes", "attribute_numbers"],
             "track_total_hits": false,
-            "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "exists": { "field": "attributes" } }] } },
+            "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "exists": { "field": "attributes" } }, { "range": { "received_at": { "gte": since_ms } } }] } },
             "sort": [{ "timestamp": "desc" }],
         });
         let answer = self.ask_everywhere(tenant, &body).await?.answer;

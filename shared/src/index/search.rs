@@ -157,6 +157,9 @@ impl Scope {
     /// The clauses that every document of the scope matches, the query's own aside.
     fn filter(&self, tenant: &TenantId) -> Vec<Value> {
         let mut filter = vec![json!({ "term": { "tenant": tenant } }), json!({ "range": { "received_at": { "lte": self.received_up_to } } })];
+        if self.horizon.index > 0 {
+            filter.push(json!({ "range": { "received_at": { "gte": self.horizon.index } } }));
+        }
         if self.range != Range::default() {
             filter.push(between("timestamp", self.range.from, self.range.to));
         }

@@ -3,6 +3,7 @@
 use super::Query;
 use crate::range::Range;
 use crate::record::Level;
+use crate::retention::Horizon;
 
 /// Logs of these services and levels, of this time, that a query means, received by a moment.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Scope {
     pub query: Option<Query>,
     /// What was received later, in milliseconds since 1970, stays out.
     pub received_up_to: u64,
+    /// What was received earlier has gone: each store is asked from its own on.
+    pub horizon: Horizon,
 }
 
 /// In which order logs are shown.

@@ -129,6 +129,8 @@ pub struct LetterFilter {
     pub from: Option<UnixMs>,
     /// Buried before this moment.
     pub to: Option<UnixMs>,
+    /// Those of these tenants have gone that were received before this moment, in milliseconds since 1970.
+    pub gone: Vec<(TenantId, u64)>,
 }
 
 /// What is read of a letter, bytes aside. The length of a value is known without reading it.
@@ -189,14 +191,14 @@ impl Rows {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// One letter, with no more than the first `at_most` of its bytes.
+    /// One letter that agrees with the filter, with no more than the first `at_most` of its bytes.
     ///
     /// # Errors
     /// [`Error::NotFound`], also for another's and for one that was discarded; [`Error::Unavailable`].
-    pub async fn dead_letter(&self, reach: &Reach, id: Uuid, at_most: i32) -> Result<WholeLetter> {
+    pub async fn dead_letter(&self, reach: &Reach, filter: &LetterFilter, id: Uuid, at_most: i32) -> Result<WholeLetter> {
         let mut sql = QueryBuilder::new(format!("select {COLUMNS}, substring(bytes from 1 for "));
         sql.push_bind(at_most).push(") as bytes from public.dead_letters where discarded_at is null and id = ").push_bind(id);
-        narrow(&mut sql, reach, &LetterFilter::default());
+        narrow(&mut sql, reach, filter);
         let row = sql.build().fetch_optional(&self.pool).await;
         let found = row.and_then(|row| row.map(|row| whole_of(&row)).transpose()).map_err(failed(Engine::Rows, "reading a dead letter"))?;
         found.ok_or(Error::NotFound("dead letter"))
@@ -206,10 +208,10 @@ impl Rows {
     ///
     /// # Errors
     /// As [`Rows::dead_letter`].
-    pub async fn ask_redrive(&self, reach: &Reach, id: Uuid) -> Result<Buried> {
+    pub async fn ask_redrive(&self, reach: &Reach, filter: &LetterFilter, id: Uuid) -> Result<Buried> {
         let mut sql = QueryBuilder::new("update public.dead_letters set redrive_at = coalesce(redrive_at, now()) where discarded_at is null and id = ");
         sql.push_bind(id);
-        narrow(&mut sql, reach, &LetterFilter::default());
+        narrow(&mut sql, reach, filter);
         sql.push(" returning ").push(COLUMNS);
         let row = sql.build().fetch_optional(&self.pool).await;
         let asked = row.and_then(|row| row.map(|row| buried_of(&row)).transpose()).map_err(failed(Engine::Rows, "asking for a redrive"))?;
@@ -231,10 +233,10 @@ impl Rows {
     ///
     /// # Errors
     /// As [`Rows::dead_letter`].
-    pub async fn discard(&self, reach: &Reach, id: Uuid) -> Result<()> {
+    pub async fn discard(&self, reach: &Reach, filter: &LetterFilter, id: Uuid) -> Result<()> {
         let mut sql = QueryBuilder::new("update public.dead_letters set discarded_at = now(), bytes = '', redrive_at = null where discarded_at is null and id = ");
         sql.push_bind(id);
-        narrow(&mut sql, reach, &LetterFilter::default());
+        narrow(&mut sql, reach, filter);
         let done = sql.build().execute(&self.pool).await.map_err(failed(Engine::Rows, "discarding a dead letter"))?;
         if done.rows_affected() == 0 { Err(Error::NotFound("dead letter")) } else { Ok(()) }
     }
@@ -258,6 +260,11 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, reach: &Reach, filter: &LetterFilter
     }
     if let Some(to) = filter.to {
         sql.push(" and created_at < ").push_bind(timestamp::to_datetime(to));
+    }
+    if !filter.gone.is_empty() {
+        let (tenants, floors): (Vec<String>, Vec<Uuid>) = filter.gone.iter().map(|(tenant, ms)| (tenant.to_string(), BatchId::floor(*ms))).unzip();
+        sql.push(" and not exists (select 1 from unnest(").push_bind(tenants).push("::text[], ").push_bind(floors);
+        sql.push("::uuid[]) as gone (tenant, floor) where gone.tenant = dead_letters.tenant and dead_letters.id < gone.floor)");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Logs counted by the hour of their own time, service, level and language, so that counts over long times need not look at each row.
+//! Logs counted by the day on which they were received, the hour of their own time, service, level and language, so that counts over long times need not look at each row.
 //!
 //! Who stores rows writes what they come to, in the same transaction: at any moment the counts are those of the rows that were stored. The
 //! hours of rows that are made again are marked instead, since those that were lost may have been counted. A range that holds a marked hour
@@ -12,13 +12,13 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use sqlx::{AssertSqlSafe, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::read::of_kinds;
+use super::read::{of_kinds, since};
 use super::{NewRow, Rows, on};
 use crate::error::{Engine, Error, Result, chain};
-use crate::ids::TenantId;
+use crate::ids::{LogId, TenantId};
 use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
 use crate::query::Scope;
-use crate::timestamp::{self, UnixMs};
+use crate::timestamp::{self, DAY_MS, UnixMs};
 
 /// What an hour has of milliseconds.
 pub(super) const HOUR_MS: i64 = 3_600_000;
@@ -36,10 +36,10 @@ pub struct AddedUp {
 
 /// Adds what these rows come to, in the transaction that stores them.
 pub(super) async fn add(tx: &mut PgConnection, rows: &BTreeMap<&TenantId, Vec<&NewRow>>) -> sqlx::Result<()> {
-    let mut counts: BTreeMap<(&str, UnixMs, &str, i16, Option<&str>), i64> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, UnixMs, &str, i16, Option<&str>, UnixMs), i64> = BTreeMap::new();
     for (tenant, rows) in rows {
         for row in rows {
-            *counts.entry((tenant.as_str(), hour_of(row.timestamp), &row.service, row.level as i16, row.language.as_deref())).or_default() += 1;
+            *counts.entry((tenant.as_str(), hour_of(row.timestamp), &row.service, row.level as i16, row.language.as_deref(), day_of(row.id))).or_default() += 1;
         }
     }
     if counts.is_empty() {
@@ -50,12 +50,15 @@ pub(super) async fn add(tx: &mut PgConnection, rows: &BTreeMap<&TenantId, Vec<&N
             counts.iter().map($of).collect::<Vec<_>>()
         };
     }
-    sqlx::query("insert into public.hourly_counts_new (tenant, hour, service, level, language, logs) select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::smallint[], $5::text[], $6::bigint[])")
+    sqlx::query("insert into public.hourly_counts_new (tenant, hour, service, level, language, received, logs) \
+         select tenant, hour, service, level, language, (received at time zone 'utc')::date, logs \
+         from unnest($1::text[], $2::timestamptz[], $3::text[], $4::smallint[], $5::text[], $6::timestamptz[], $7::bigint[]) as n (tenant, hour, service, level, language, received, logs)")
         .bind(column!(|((tenant, ..), _)| *tenant))
         .bind(column!(|((_, hour, ..), _)| timestamp::to_datetime(*hour)))
         .bind(column!(|((_, _, service, ..), _)| *service))
-        .bind(column!(|((_, _, _, level, _), _)| *level))
-        .bind(column!(|((.., language), _)| *language))
+        .bind(column!(|((_, _, _, level, ..), _)| *level))
+        .bind(column!(|((.., language, _), _)| *language))
+        .bind(column!(|((.., day), _)| timestamp::to_datetime(*day)))
         .bind(column!(|(_, logs)| *logs))
         .execute(tx)
         .await
@@ -127,10 +130,10 @@ async fn add_up(pool: &PgPool) -> sqlx::Result<u64> {
     // In one order, and past what another is at: of two who add to the same hours, neither waits for one who waits for it.
     let statement = "with taken as (select ctid from public.hourly_counts_new where logs is not null for update skip locked), \
              gone as ( \
-                 delete from public.hourly_counts_new n using taken where n.ctid = taken.ctid returning n.tenant, n.hour, n.service, n.level, n.language, n.logs \
+                 delete from public.hourly_counts_new n using taken where n.ctid = taken.ctid returning n.tenant, n.hour, n.service, n.level, n.language, n.received, n.logs \
              ), added as ( \
-                 insert into public.hourly_counts as c (tenant, hour, service, level, language, logs) \
-                 select tenant, hour, service, level, language, sum(logs)::int8 from gone group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5 \
+                 insert into public.hourly_counts as c (tenant, hour, service, level, language, received, logs) \
+                 select tenant, hour, service, level, language, received, sum(logs)::int8 from gone group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6 \
                  on conflict on constraint hourly_counts_once do update set logs = c.logs + excluded.logs \
              ) select count(*) from gone";
     let gone: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
@@ -155,8 +158,9 @@ async fn count_anew(pool: &PgPool, tenant: &TenantId, hour: OffsetDateTime) -> s
     }
     sqlx::query("delete from public.hourly_counts where tenant = $1 and hour = $2").bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
     // A count that another added since cannot be seen here: to conflict with it is to be told that things have changed.
-    let count = r#"insert into public.hourly_counts (tenant, hour, service, level, language, logs)
-         select $1, $2, service, level, language, count(*) from {schema}.log_rows where "timestamp" >= $2 and "timestamp" < $2 + interval '1 hour' group by 3, 4, 5
+    let count = r#"insert into public.hourly_counts (tenant, hour, service, level, language, received, logs)
+         select $1, $2, service, level, language, public.received_on(id), count(*) from {schema}.log_rows
+         where "timestamp" >= $2 and "timestamp" < $2 + interval '1 hour' group by 3, 4, 5, 6
          on conflict on constraint hourly_counts_once do update set logs = excluded.logs"#;
     sqlx::query(on(tenant, count)).bind(tenant.as_str()).bind(hour).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -196,12 +200,16 @@ impl WholeHours {
             sql.push(if nth == 0 { "" } else { " union all " });
             sql.push(format!(r#"select r.hour as "timestamp", r.service, r.level, r.language, r.logs from public.{table} r where r.logs is not null"#));
             self.push_bounds(sql, tenant);
+            if scope.horizon.rows > 0 {
+                sql.push(" and r.received >= ").push_bind(timestamp::to_datetime(i64::try_from(scope.horizon.rows).unwrap_or(timestamp::MAX)).date());
+            }
             of_kinds(sql, scope);
         }
         for (from, to) in [(scope.range.from, self.first), (self.last, scope.range.to)] {
             if let Some((from, to)) = from.zip(to).filter(|(from, to)| from < to) {
                 sql.push(on(tenant, r#" union all select r."timestamp", r.service, r.level, r.language, 1::int8 from {schema}.log_rows r where r."timestamp" >= "#).as_str());
                 sql.push_bind(timestamp::to_datetime(from)).push(r#" and r."timestamp" < "#).push_bind(timestamp::to_datetime(to));
+                since(sql, scope);
                 of_kinds(sql, scope);
             }
         }
@@ -216,6 +224,12 @@ impl WholeHours {
             sql.push(" and r.hour < ").push_bind(timestamp::to_datetime(last));
         }
     }
+}
+
+/// The beginning of the day on which a log was received.
+fn day_of(log: LogId) -> UnixMs {
+    let ms = log.unix_ms();
+    i64::try_from(ms - ms % DAY_MS).unwrap_or(timestamp::MAX)
 }
 
 /// The beginning of the hour of a moment.

@@ -25,7 +25,7 @@ impl ReceiptMonth {
     }
 
     /// The name of a table's partition for the month.
-    fn partition_of(self, table: &str) -> String {
+    pub(super) fn partition_of(self, table: &str) -> String {
         format!("{table}_{:04}_{:02}", self.0.year(), u8::from(self.0.month()))
     }
 

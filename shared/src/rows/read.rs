@@ -219,6 +219,7 @@ pub(super) fn in_time_order(sql: &mut QueryBuilder<Postgres>, ascending: bool, a
 /// Adds a scope to a statement on `log_rows r`; its query only as far as SQL can say it.
 pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope, texts: Texts) {
     sql.push(" where r.id <= ").push_bind(BatchId::last_log(scope.received_up_to));
+    since(sql, scope);
     if let Some(from) = scope.range.from {
         sql.push(r#" and r."timestamp" >= "#).push_bind(timestamp::to_datetime(from));
     }
@@ -228,6 +229,13 @@ pub(super) fn within(sql: &mut QueryBuilder<Postgres>, scope: &Scope, texts: Tex
     of_kinds(sql, scope);
     if let Some(query) = &scope.query {
         narrow::push(sql, query.root(), texts);
+    }
+}
+
+/// Keeps out of a statement on `log_rows r` what has gone by a scope.
+pub(super) fn since(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
+    if scope.horizon.rows > 0 {
+        sql.push(" and r.id >= ").push_bind(BatchId::floor(scope.horizon.rows));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::billing::usage::{Meter, Usage};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, TenantId};
 use crate::postgres::{BEGIN_WRITING, failed};
+use crate::retention::Horizon;
 use crate::timestamp::{self, UnixMs};
 
 /// The columns that are added up.
@@ -408,11 +409,12 @@ impl Rows {
     }
 
     /// Counts what lies in each store of a tenant for a day, once. The rows as Postgres measures them, with their indexes. Of the index, which
-    /// tenants share, the bytes of the records that were sent to it, and of raw the bytes of the frames that were put: as usage counted them.
+    /// tenants share, the bytes of the records that were sent to it, and of raw the bytes of the frames that were put: as usage counted them, of
+    /// what has not gone (`kept`).
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's schema cannot be measured.
-    pub async fn sample_storage(&self, tenant: &TenantId, day: Date) -> Result<bool> {
+    pub async fn sample_storage(&self, tenant: &TenantId, day: Date, kept: Horizon) -> Result<bool> {
         let fail = failed(Engine::Rows, "sampling storage");
         let mut tx = self.pool.begin_with(BEGIN_WRITING).await.map_err(&fail)?;
         let statement = on(
@@ -421,14 +423,16 @@ impl Rows {
              measured as ( \
                  select coalesce(sum(pg_total_relation_size(relid)), 0)::int8 as bytes from pg_partition_tree(to_regclass('{schema}.log_rows')) \
              ), received as ( \
-                 select coalesce(sum(indexed_bytes), 0)::int8 as indexed_bytes, coalesce(sum(raw_bytes), 0)::int8 as raw_bytes from ( \
-                     select indexed_bytes, raw_bytes from public.usage_hours where tenant = $1 and hour < $3 \
-                     union all select indexed_bytes, raw_bytes from public.usage_new where tenant = $1 and hour < $3) u \
+                 select coalesce(sum(indexed_bytes) filter (where hour >= $5), 0)::int8 as indexed_bytes, coalesce(sum(raw_bytes), 0)::int8 as raw_bytes from ( \
+                     select hour, indexed_bytes, raw_bytes from public.usage_hours where tenant = $1 and hour >= $6 and hour < $3 \
+                     union all select hour, indexed_bytes, raw_bytes from public.usage_new where tenant = $1 and hour >= $6 and hour < $3) u \
              ) insert into public.usage_new (tenant, hour, rows_byte_days, index_byte_days, raw_byte_days) \
              select $1, $4, measured.bytes, received.indexed_bytes, received.raw_bytes from once, measured, received",
         );
         let (begin, end) = (day.midnight().assume_utc(), day.next_day().unwrap_or(day).midnight().assume_utc());
-        let done = sqlx::query(statement).bind(tenant.as_str()).bind(day).bind(end).bind(begin).execute(&mut *tx).await.map_err(&fail)?;
+        let since = |ms: u64| timestamp::to_datetime(i64::try_from(ms).unwrap_or(timestamp::MAX));
+        let sample = sqlx::query(statement).bind(tenant.as_str()).bind(day).bind(end).bind(begin).bind(since(kept.index)).bind(since(kept.raw));
+        let done = sample.execute(&mut *tx).await.map_err(&fail)?;
         tx.commit().await.map_err(fail)?;
         Ok(done.rows_affected() > 0)
     }

@@ -34,7 +34,7 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`].
     pub async fn candidates(&self, tenant: &TenantId, query: &ListQuery<'_>) -> Result<Listed> {
-        let everything = Scope { range: query.scope.range, received_up_to: query.scope.received_up_to, ..Scope::default() };
+        let everything = Scope { range: query.scope.range, received_up_to: query.scope.received_up_to, horizon: query.scope.horizon, ..Scope::default() };
         let mut edge = QueryBuilder::new(on(tenant, r#"select r."timestamp", r.id from {schema}.log_rows r"#).as_str());
         within(&mut edge, &everything, Texts::Elsewhere);
         in_time_order(&mut edge, query.ascending, query.after, 1);

@@ -17,6 +17,7 @@ use crate::ids::TenantId;
 use crate::limits::TenantLimits;
 use crate::people::Role;
 use crate::postgres::failed;
+use crate::retention::RetentionPeriods;
 use crate::timestamp;
 
 /// Who asks for a change.
@@ -138,6 +139,11 @@ pub enum Change<'a> {
     LimitsSet {
         /// What it may send now.
         limits: &'a TenantLimits,
+    },
+    /// Its logs are kept longer, or less long.
+    RetentionSet {
+        /// How long, now.
+        periods: RetentionPeriods,
     },
     /// It has passed a mark of its quota.
     QuotaReached(QuotaMark),
@@ -405,6 +411,7 @@ const TOLD: &[&str] = &[
     "tenant.restored",
     "tenant.deleted",
     "tenant.limits_set",
+    "tenant.retention_set",
     "apikey.created",
     "apikey.changed",
     "apikey.rotated",
@@ -444,6 +451,7 @@ impl Change<'_> {
             Self::KeyRotated { .. } => "apikey.rotated",
             Self::KeyRevoked { .. } => "apikey.revoked",
             Self::LimitsSet { .. } => "tenant.limits_set",
+            Self::RetentionSet { .. } => "tenant.retention_set",
             Self::QuotaReached(_) => "quota.reached",
             Self::SearchSaved { .. } => "saved_search.created",
             Self::SearchChanged { .. } => "saved_search.changed",
@@ -551,6 +559,7 @@ impl Change<'_> {
             Self::TenantDeleting { delete_at } => json!({ "delete_at": told(*delete_at) }),
             Self::TenantProvisioned | Self::TenantSuspended | Self::TenantResumed | Self::TenantRestored | Self::TenantDeleted => json!({}),
             Self::LimitsSet { limits } => json!({ "limits": limits }),
+            Self::RetentionSet { periods } => json!({ "retention": periods }),
             Self::QuotaReached(mark) => json!({ "month": mark.month, "meter": mark.meter, "percent": mark.percent, "used": mark.used, "quota": mark.quota }),
             Self::InvitationCreated { email, role, .. } => json!({ "email": email, "role": role }),
             Self::MemberAdded { role, invitation, .. } => json!({ "role": role, "invitation": invitation }),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
 
@@ -11,6 +12,7 @@ use super::{Registry, Tenant, renew_grants};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
+use crate::retention::Retention;
 
 /// Tables of the control database whose rows go with their tenant (`tenant_id`), and what the receipt calls them. Whoever adds a table with that
 /// column lists it here or in [`KEPT`].
@@ -25,10 +27,11 @@ impl Registry {
     /// be restored, and nothing of it is erased.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also for one that is being deleted already, or [`Error::Unavailable`].
+    /// [`Error::NotFound`], also for one that is being deleted already; [`Error::Conflict`] `legal_hold`; [`Error::Unavailable`].
     pub async fn begin_deletion(&self, id: &TenantId, grace: Duration, by: &By) -> Result<()> {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
+        hold(&mut tx, id).await?;
         let deletion = "update tenants set status_before = status, status = 'deleting', delete_at = now() + make_interval(secs => $2), updated_at = now() \
              where id = $1 and status not in ('deleting', 'deleted') returning delete_at";
         let delete_at: Option<OffsetDateTime> = sqlx::query_scalar(deletion).bind(id.as_str()).bind(grace.as_secs_f64()).fetch_optional(&mut *tx).await.map_err(&fail)?;
@@ -99,6 +102,19 @@ impl Registry {
         }
         tx.commit().await.map_err(&fail)
     }
+}
+
+/// Holds the tenant's row, so that no legal hold begins meanwhile.
+///
+/// # Errors
+/// [`Error::Conflict`] `legal_hold`; [`Error::Unavailable`].
+async fn hold(tx: &mut PgConnection, id: &TenantId) -> Result<()> {
+    let statement = "select retention from tenants where id = $1 for no key update";
+    let found: Option<Json<Retention>> = sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(tx).await.map_err(failed(Engine::Control, "deleting a tenant"))?;
+    if found.is_some_and(|found| found.0.periods.legal_hold) {
+        return Err(Error::Conflict { code: "legal_hold", detail: "its logs are under a legal hold: end that first, with PUT /v1/tenants/{id}/retention".to_owned() });
+    }
+    Ok(())
 }
 
 async fn forget(tx: &mut PgConnection, id: &TenantId) -> sqlx::Result<Removed> {

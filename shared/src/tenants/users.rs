@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::prelude::FromRow;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::people::{Membership, Person, Role};
 use crate::postgres::failed;
+use crate::retention::Retention;
 
 /// A user, without what lets them in.
 #[derive(Debug, Clone, Serialize, FromRow, utoipa::ToSchema)]
@@ -76,7 +78,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn person(&self, id: Uuid) -> Result<Option<Person>> {
-        let statement = "select u.session_epoch, m.tenant_id, m.role, t.status from users u \
+        let statement = "select u.session_epoch, m.tenant_id, m.role, t.status, t.retention from users u \
              left join (memberships m join tenants t on t.id = m.tenant_id and t.status in ('active', 'suspended')) on m.user_id = u.id \
              where u.id = $1 and u.disabled_at is null order by m.tenant_id";
         let fail = failed(Engine::Control, "looking up a person");
@@ -87,7 +89,8 @@ impl Registry {
             let Some(tenant) = row.try_get::<Option<String>, _>("tenant_id").map_err(&fail)? else { continue };
             let tenant = TenantId::parse(&tenant).map_err(|e| Error::internal("looking up a person", e))?;
             let status: TenantStatus = row.try_get("status").map_err(&fail)?;
-            person.memberships.push(Membership { tenant, role: row.try_get("role").map_err(&fail)?, suspended: status == TenantStatus::Suspended });
+            let retention = row.try_get::<Option<Json<Retention>>, _>("retention").map_err(&fail)?.unwrap_or_default().0;
+            person.memberships.push(Membership { tenant, role: row.try_get("role").map_err(&fail)?, suspended: status == TenantStatus::Suspended, retention });
         }
         Ok(Some(person))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use shared::error::Result;
 use shared::ids::{BatchId, LogId, TenantId};
+use shared::retention::Horizon;
 use shared::rows::Receipt;
 
 use super::Held;
@@ -17,6 +18,7 @@ pub(super) async fn tenant(
     tenant: &TenantId,
     receipts: BTreeMap<BatchId, Receipt>,
     (mut held, raw_doubles): (BTreeMap<BatchId, Held>, u64),
+    horizon: Horizon,
     audit: &mut Audit,
 ) -> Result<()> {
     let mut counts = counts_of(tenant, &receipts, &held, raw_doubles);
@@ -26,7 +28,9 @@ pub(super) async fn tenant(
         let of_batch = held.remove(batch).unwrap_or_default();
         found.receipt(receipt, &of_batch);
         found.rows_and_raw(receipt, &of_batch);
-        counts.documents_of_letters += found.documents(app, &of_batch).await?;
+        if batch.unix_ms() >= horizon.index {
+            counts.documents_of_letters += found.documents(app, &of_batch).await?;
+        }
         if !found.all.is_empty() && !has_changed(app, tenant, receipt).await? {
             findings.append(&mut found.all);
         }

@@ -45,6 +45,18 @@ impl RawObjects {
         self.places.get(path).and_then(|frames| frames.get(&(offset, id.batch()))).is_some_and(|positions| positions.contains(id.position()))
     }
 
+    /// Forgets what was received before a moment.
+    pub(super) fn forget_before(&mut self, unix_ms: u64) {
+        let mut lines = 0;
+        for frames in self.places.values_mut() {
+            frames.retain(|(_, batch), _| batch.unix_ms() >= unix_ms);
+            lines += frames.values().map(|positions| positions.len() as u64).sum::<u64>();
+        }
+        if unix_ms > 0 {
+            self.lines = lines;
+        }
+    }
+
     /// Lines beyond the first of each log: crashed attempts left them, and readers drop them.
     pub(super) fn doubles(&self) -> u64 {
         self.lines - self.positions().values().map(|positions| positions.len() as u64).sum::<u64>()

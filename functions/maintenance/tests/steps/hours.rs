@@ -10,7 +10,9 @@ use shared::ids::{BatchId, LogId, TenantId};
 use shared::query::{Bars, CountBy, Scope};
 use shared::range::Range;
 use shared::record::Level;
+use shared::retention::Horizon;
 use shared::rows::{AddedUp, IndexState, NewRow, Receipt, StoreBatch};
+use shared::timestamp::DAY_MS;
 
 use crate::BUDGET;
 use crate::fresh::{Fresh, fresh};
@@ -20,6 +22,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// 2026-11-03T04:00:00Z.
 const BEGIN: i64 = 1_793_678_400_000;
 const HOURS: i64 = 30;
+/// Days on which they are received.
+const DAYS: u64 = 3;
 
 fn row(rng: &mut StdRng, id: LogId) -> NewRow {
     NewRow {
@@ -39,14 +43,14 @@ fn row(rng: &mut StdRng, id: LogId) -> NewRow {
 }
 
 async fn store(hub: &Fresh, rng: &mut StdRng, tenant: &TenantId, logs: u16) -> Vec<NewRow> {
-    let batch = BatchId::new(hub.now_ms());
+    let batch = BatchId::new(hub.now_ms() - rng.random_range(0..DAYS) * DAY_MS);
     let rows: Vec<NewRow> = (0..logs).map(|n| row(rng, batch.log(n))).collect();
     let receipt = Receipt { accepted: logs.into(), stored: logs.into(), not_wanted: logs.into(), ..hub.receipt(tenant, batch) };
     hub.app.rows.store(&[&StoreBatch { receipt, rows: rows.clone(), dead: Vec::new() }]).await.expect("Postgres answers");
     rows
 }
 
-fn scope(rng: &mut StdRng) -> Scope {
+fn scope(rng: &mut StdRng, today: u64) -> Scope {
     let mut moment = || {
         let moment = BEGIN + HOUR_MS * rng.random_range(-1..=HOURS + 1) + [0, 0, 1, -1, rng.random_range(0..HOUR_MS)].choose(rng).expect("some");
         rng.random_bool(0.8).then_some(moment)
@@ -54,6 +58,7 @@ fn scope(rng: &mut StdRng) -> Scope {
     let (one, other) = (moment(), moment());
     let (from, to) = if one.zip(other).is_some_and(|(one, other)| one > other) { (other, one) } else { (one, other) };
     Scope {
+        horizon: Horizon { rows: if rng.random_bool(0.5) { today - rng.random_range(0..DAYS) * DAY_MS } else { 0 }, ..Horizon::default() },
         range: Range { from, to },
         services: if rng.random_bool(0.3) { vec!["payments".to_owned(), String::new()] } else { Vec::new() },
         levels: if rng.random_bool(0.3) { vec![Level::Warn, Level::Error] } else { Vec::new() },
@@ -65,12 +70,13 @@ fn scope(rng: &mut StdRng) -> Scope {
 /// Asks for many ranges, and compares with what was stored.
 async fn compare(hub: &Fresh, rng: &mut StdRng, tenant: &TenantId, stored: &[NewRow]) {
     for _ in 0..40 {
-        let scope = scope(rng);
+        let scope = scope(rng, hub.now_ms() / DAY_MS * DAY_MS);
         let (from, to) = (scope.range.from.unwrap_or(i64::MIN), scope.range.to.unwrap_or(i64::MAX));
         let is_meant = |row: &&NewRow| {
             (from..to).contains(&row.timestamp)
                 && (scope.services.is_empty() || scope.services.contains(&row.service))
                 && (scope.levels.is_empty() || scope.levels.contains(&row.level))
+                && row.id.unix_ms() >= scope.horizon.rows
         };
         let meant: Vec<&NewRow> = stored.iter().filter(is_meant).collect();
 

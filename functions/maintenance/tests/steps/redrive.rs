@@ -17,7 +17,7 @@ async fn asked(hub: &Fresh, tenant: &TenantId, letter: impl FnOnce(BatchId) -> D
     let (id, records) = (letter.id, letter.records);
     let receipt = Receipt { accepted: records, dead: records, ..hub.receipt(tenant, batch) };
     hub.app.rows.store(&[&StoreBatch { receipt, rows: Vec::new(), dead: vec![letter] }]).await.expect("Postgres answers");
-    hub.app.rows.ask_redrive(&Reach::All, id).await.expect("it is there");
+    hub.app.rows.ask_redrive(&Reach::All, &LetterFilter::default(), id).await.expect("it is there");
     (batch, id)
 }
 
@@ -115,7 +115,7 @@ async fn an_entry_that_killed_its_processors_is_taken_up_once_for_each_time_it_i
         hub.logs_sql("update public.dead_letters set redrive_at = redrive_at - interval '61 s'").await;
         assert_eq!(redrive(&hub.app, BUDGET).await.expect("it runs"), Redriven::default(), "it could kill this process, too");
         assert_eq!(letters(hub).await[0].attempts, 1);
-        hub.app.rows.ask_redrive(&Reach::All, id).await.expect("it is there");
+        hub.app.rows.ask_redrive(&Reach::All, &LetterFilter::default(), id).await.expect("it is there");
         assert_eq!(redrive(&hub.app, BUDGET).await.expect("it runs").records, 3);
         assert_eq!(counts(hub, &a, batch).await, (3, 3, 0, 0));
     })
@@ -159,7 +159,7 @@ async fn an_entry_whose_batch_came_in_by_another_way_is_not_stored_twice() {
         // Its header could not be read when it was buried: no receipt counts it.
         let of_nobody = entry(&a, stored, 3, "unreadable_entry");
         hub.app.rows.bury(&[&of_nobody]).await.expect("Postgres answers");
-        hub.app.rows.ask_redrive(&Reach::All, of_nobody.id).await.expect("it is there");
+        hub.app.rows.ask_redrive(&Reach::All, &LetterFilter::default(), of_nobody.id).await.expect("it is there");
         assert_eq!(redrive(&hub.app, BUDGET).await.expect("it runs").letters, 1);
         assert_eq!((counts(hub, &a, stored).await, hub.rows(&a).await), ((3, 0, 3, 0), 3));
         assert!(letters(hub).await.is_empty());

@@ -43,7 +43,7 @@ impl RedriveRequest {
             Some(text) if text.is_empty() || text.contains('\0') => Err(Error::invalid(name, "is no word that a letter could have")),
             sent => Ok(sent),
         };
-        Ok((tenant, LetterFilter { stage: word("stage", self.stage)?, code: word("code", self.code)?, batch, from, to }))
+        Ok((tenant, LetterFilter { stage: word("stage", self.stage)?, code: word("code", self.code)?, batch, from, to, gone: Vec::new() }))
     }
 }
 

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use shared::auth::Read;
 use shared::error::Result;
 use shared::rows::{Buried, Rows};
+use shared::tenants::Registry;
 
 use super::{Letters, RedriveRequest};
 use crate::paging;
+use crate::retention::of_what_is_kept;
 
 /// Which letters to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -44,9 +46,10 @@ pub(crate) struct LetterPage {
 
 /// # Errors
 /// [`shared::error::Error::Invalid`] naming the parameter, or weather.
-pub(crate) async fn list(rows: &Rows, letters: Letters<Read>, query: LetterQuery) -> Result<LetterPage> {
+pub(crate) async fn list(registry: &Registry, rows: &Rows, letters: Letters<Read>, query: LetterQuery) -> Result<LetterPage> {
     let LetterQuery { tenant, stage, code, batch_id, from, to, limit, cursor } = query;
     let (tenant, filter) = RedriveRequest { tenant, stage, code, batch_id, from, to }.read()?;
+    let filter = of_what_is_kept(registry, filter).await?;
     let limit = paging::limit(limit.as_deref())?;
     let before = cursor.as_deref().map(paging::read_id).transpose()?;
     let mut found = rows.dead_letters(&letters.of_tenant(tenant)?, &filter, before, paging::one_more(limit)).await?;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shared::error::Result;
 use shared::ids::TenantId;
-use shared::rows::{Buried, Reach, Rows, WholeLetter};
+use shared::rows::{Buried, LetterFilter, Reach, Rows, WholeLetter};
 use uuid::Uuid;
 
 /// Most bytes that an answer shows: whole for every record (1 MiB), and as text or base64 below Lambda's 6 MB.
@@ -26,16 +26,16 @@ pub(crate) struct LetterDetail {
 
 /// # Errors
 /// [`shared::error::Error::NotFound`], also for another's; weather.
-pub(crate) async fn read(rows: &Rows, reach: &Reach, id: Uuid) -> Result<LetterDetail> {
-    rows.dead_letter(reach, id, SHOWN_BYTES).await.map(LetterDetail::from)
+pub(crate) async fn read(rows: &Rows, reach: &Reach, kept: &LetterFilter, id: Uuid) -> Result<LetterDetail> {
+    rows.dead_letter(reach, kept, id, SHOWN_BYTES).await.map(LetterDetail::from)
 }
 
 /// Whose a letter is, as far as that is known.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) async fn tenant_of(rows: &Rows, reach: &Reach, id: Uuid) -> Result<Option<TenantId>> {
-    Ok(rows.dead_letter(reach, id, 0).await?.letter.tenant)
+pub(crate) async fn tenant_of(rows: &Rows, reach: &Reach, kept: &LetterFilter, id: Uuid) -> Result<Option<TenantId>> {
+    Ok(rows.dead_letter(reach, kept, id, 0).await?.letter.tenant)
 }
 
 impl From<WholeLetter> for LetterDetail {
