@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod documents;
 pub mod export;
+pub mod index_later;
 pub mod isolation_check;
 pub mod proxies;
 pub mod queue;

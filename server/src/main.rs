@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, isolation_check, queue, rebuild};
+use loggerhub::{Hub, Settings, audit, bridge, cost, dead_letters, demo, documents, export, index_later, isolation_check, queue, rebuild};
 use shared::error::chain;
 use shared::rows::Migrated;
 use shared::settings::Env;
@@ -34,6 +34,8 @@ enum Command {
     IsolationCheck(isolation_check::Arguments),
     /// Make a tenant's lost rows and documents again from raw; ends 1 if some are lacking still.
     Rebuild(rebuild::Arguments),
+    /// Index what a quota kept out of a tenant's index; ends 1 if some is left.
+    Index(index_later::Arguments),
     /// Show what waits to be stored, how long it has, and who holds it.
     Queue(queue::Arguments),
     /// List, show, redrive or discard what could not be stored, of all tenants.
@@ -79,6 +81,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => return Ok(audit::run(&arguments, &env).await),
         Command::IsolationCheck(arguments) => return Ok(isolation_check::run(&arguments, &env).await),
         Command::Rebuild(arguments) => return Ok(rebuild::run(&arguments, &env).await),
+        Command::Index(arguments) => return Ok(index_later::run(&arguments, &env).await),
         Command::Export(arguments) => return export::run(&arguments).await,
         Command::Serve => serve(&env).await,
         Command::Migrate => return migrate(&env).await,

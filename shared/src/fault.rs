@@ -47,6 +47,7 @@ pub const POINTS: &[&str] = &[
     "deletion.documents_removed",
     "deletion.objects_removed",
     "deletion.late_removed",
+    "retention.before_noted",
     "deletion.forgotten",
 ];
 

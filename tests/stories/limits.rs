@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use redis::AsyncCommands;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::billing::month::Month;
 
 use crate::harness::{Answer, Caller, SOON, Seen, Sending, World, batch_id, eventually, numbered, plain, story, texts};
 
@@ -138,6 +139,63 @@ fn a_quota_is_noticed_then_keeps_out_of_the_index_then_refuses_and_never_blocks_
         // More is let in once there is more.
         limit(world, "acme", &json!({ "quota": { "logs": 1000 } })).await;
         acme.stored(&[plain("there is room again")]).await;
+
+        // What was kept out is indexed later, and counted as used, once.
+        let indexed = async || -> Value {
+            let done = world.command(&["index", "--tenant", "acme", "--json"]).await;
+            assert_eq!(done.status.code(), Some(0), "{done:?}");
+            serde_json::from_slice(&done.stdout).expect("JSON")
+        };
+        assert_eq!(indexed().await, json!({ "wanted": 100, "lost": 0, "pending": 0 }));
+        assert_eq!(indexed().await, json!({ "wanted": 0, "lost": 0, "pending": 0 }));
+        let receipt = acme.wait_until_indexed(&beyond).await;
+        assert_eq!((&receipt["indexed"], &receipt["not_wanted"]), (&json!(99), &json!(0)));
+        let found = acme.get("/v1/search", &[("q", "beyond"), ("limit", "1000")]).await.ok(200);
+        assert_eq!(found["total"]["value"], 99);
+        let used = world.operator().get("/v1/usage", &[("tenant", "acme")]).await.ok(200);
+        assert_eq!(used["total"]["indexed_bytes"], used["total"]["bytes"], "all of it is in the index now: {used}");
+        assert_eq!(world.command(&["audit"]).await.status.code(), Some(0));
+    });
+}
+
+#[test]
+fn a_plan_limits_who_has_no_limits_of_their_own() {
+    story(async |world| {
+        let (acme, operator) = (world.tenant("acme").await, world.operator());
+        let limits = |logs: u32| json!({ "quota": { "logs": logs, "notify_at": [50], "steps": [{ "percent": 100, "action": "refuse" }] } });
+        let wrong = json!({ "id": "wrong", "name": "Wrong", "currency": "EUR", "limits": { "quota": { "logs": 0 } } });
+        operator.post("/v1/plans", &wrong).await.fault(422, "invalid_parameter");
+        let plan = operator.post("/v1/plans", &json!({ "id": "small", "name": "Small", "currency": "EUR", "limits": limits(10) })).await.ok(201);
+        assert_eq!(plan["versions"][0]["limits"]["quota"]["logs"], json!(10), "{plan}");
+        operator.call(Method::PUT, "/v1/tenants/acme/plan", &[], Sending::json(&json!({ "plan": "small" }))).await.ok(200);
+        let of_acme = async || operator.get("/v1/tenants/acme/limits", &[]).await.ok(200)["quota"]["logs"].clone();
+        assert_eq!(of_acme().await, json!(10));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        acme.stored(&numbered("within", 10)).await;
+        acme.send(Sending::json(&plain("one too many"))).await.problem(402, "quota_exceeded");
+        let doors = world.doors.maintenance();
+        maintenance::watch_quotas(&doors).await.expect("the engines answer");
+        let told = operator.get("/v1/audit", &[("tenant", "acme"), ("action", "quota.reached")]).await.ok(200);
+        assert_eq!(told["entries"].as_array().map(Vec::len), Some(1), "{told}");
+
+        // Another version of the plan counts for all who have it.
+        let this_month = Month::of(time::OffsetDateTime::now_utc()).to_string();
+        operator.patch("/v1/plans/small", &json!({ "limits": limits(20), "from": this_month })).await.ok(200);
+        maintenance::take_plan_limits(&doors).await.expect("the engines answer");
+        assert_eq!(of_acme().await, json!(20));
+        let look = async || -> Result<(), Seen> {
+            let answer = acme.send(Sending::json(&plain("there is room"))).await;
+            if answer.status == 202 { Ok(()) } else { Err(answer.text) }
+        };
+        eventually(Duration::from_secs(10), "the plan's new quota counts", look).await;
+        assert_eq!(maintenance::take_plan_limits(&doors).await.ok(), Some(0), "nothing is taken twice");
+
+        // A tenant's own go before, and the plan's count again without them.
+        limit(world, "acme", &json!({ "quota": { "logs": 11, "steps": [{ "percent": 100, "action": "refuse" }] } })).await;
+        acme.send(Sending::json(&plain("one too many"))).await.problem(402, "quota_exceeded");
+        operator.call(Method::PUT, "/v1/tenants/acme/limits", &[], Sending::json(&json!({}))).await.ok(200);
+        assert_eq!(of_acme().await, json!(20));
+        eventually(Duration::from_secs(10), "the plan's quota counts again", look).await;
     });
 }
 

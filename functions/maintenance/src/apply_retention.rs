@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Result, chain};
+use shared::fault;
 use shared::ids::TenantId;
 use shared::retention::Days;
 use shared::tenants::Retained;
@@ -71,6 +72,7 @@ async fn apply(app: &App, now_ms: u64) -> Result<Applied> {
     let rows = leave_rows(app, &mut due, &mut done).await;
     let documents = leave_index(app, &mut due, &mut done).await;
     let raw = leave_raw(app, &mut due, &mut done).await;
+    fault::point("retention.before_noted");
     for one in &due {
         app.registry.note_removed(&one.tenant, one.removed).await?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Each duty is a step that can be run alone, twice, at the same time as another of its kind, and again after it was ended half way:
 //! [`republish_keys`], [`keep_partitions`], [`finish_tenants`], [`forget_consumers`], [`index_missed`], [`redrive()`], [`add_up_hours`],
-//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`note_used_keys`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
+//! [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`forget_told`], [`keep_refusals`], [`note_used_keys`], [`take_plan_limits`], [`watch_quotas`], [`add_up_usage`], [`sample_storage`],
 //! [`close_months`], [`apply_retention`], [`measure`].
 //! A step that fails stops no other, and one broken tenant stops no other tenant.
 
@@ -16,6 +16,7 @@ mod apply_retention;
 mod close_months;
 mod finish_tenants;
 mod forget_consumers;
+mod index_later;
 mod index_missed;
 mod keep_partitions;
 mod keep_refusals;
@@ -27,6 +28,7 @@ mod positions;
 mod rebuild;
 mod redrive;
 mod republish_keys;
+mod take_plan_limits;
 mod tell_events;
 mod tell_webhooks;
 mod usage;
@@ -52,6 +54,7 @@ pub use apply_retention::{Applied, apply_retention};
 pub use close_months::{Closed, close_months};
 pub use finish_tenants::{Finished, Patience, finish_tenants};
 pub use forget_consumers::{Forgotten, forget_consumers};
+pub use index_later::{IndexedLater, index_later};
 pub use index_missed::{Indexed, index_missed};
 pub use keep_partitions::{Kept, keep_partitions};
 pub use keep_refusals::keep_refusals;
@@ -61,6 +64,7 @@ pub use period::Period;
 pub use rebuild::{Into, Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 pub use republish_keys::{Republished, republish_keys};
+pub use take_plan_limits::take_plan_limits;
 pub use tell_events::{forget_told, tell_bus, tell_stream};
 pub use tell_webhooks::{Sender, Told as ToldWebhooks, tell_webhooks};
 pub use usage::{Sampled, add_up_usage, sample_storage};
@@ -151,6 +155,8 @@ pub struct Report {
     pub refused_hours: Option<u64>,
     /// Keys of which it was noted when they were used last.
     pub used_keys: Option<u64>,
+    /// Tenants whose plan lets them send something else.
+    pub plan_limits: Option<u64>,
     /// Marks of quotas that were told.
     pub quota_marks: Option<u64>,
     /// Lines of usage that were added up.
@@ -185,6 +191,7 @@ impl Report {
                 forgotten_events: None,
                 refused_hours: None,
                 used_keys: None,
+                plan_limits: None,
                 quota_marks: None,
                 usage: None,
                 sampled: None,
@@ -225,12 +232,14 @@ pub async fn upkeep(app: &App) -> Report {
     // One after another, and after what cannot wait: they share some connections with it.
     let now = OffsetDateTime::now_utc();
     let used_keys = step("note_used_keys", Box::pin(note_used_keys(app))).await;
+    let plan_limits = step("take_plan_limits", Box::pin(take_plan_limits(app))).await;
     let quota_marks = step("watch_quotas", Box::pin(watch_quotas(app))).await;
     let usage = step("add_up_usage", Box::pin(add_up_usage(app))).await;
     let sampled = step("sample_storage", Box::pin(sample_storage(app, now))).await;
     let closed = step("close_months", Box::pin(close_months(app, now))).await;
     let retention = step("apply_retention", Box::pin(apply_retention(app, app.queue.now_ms()))).await;
-    let report = Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, quota_marks, usage, sampled, closed, retention, waiting, ..Report::default() };
+    let report =
+        Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, plan_limits, quota_marks, usage, sampled, closed, retention, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

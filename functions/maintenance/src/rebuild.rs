@@ -78,12 +78,12 @@ pub async fn rebuild(app: &App, tenant: &TenantId, period: Period, into: Into, p
     Ok(rebuilt)
 }
 
-async fn pending(app: &App, tenant: &TenantId) -> Result<u64> {
+pub(crate) async fn pending(app: &App, tenant: &TenantId) -> Result<u64> {
     app.rows.pending_logs(tenant).await.map(|logs| u64::try_from(logs).unwrap_or_default())
 }
 
 /// Makes up for what is pending, and answers how much is left: none, unless nobody gets on with it.
-async fn index(app: &App, tenant: &TenantId, mut left: u64, progress: &impl Fn(&str)) -> Result<u64> {
+pub(crate) async fn index(app: &App, tenant: &TenantId, mut left: u64, progress: &impl Fn(&str)) -> Result<u64> {
     let mut moved = Instant::now();
     while left > 0 && moved.elapsed() < NO_PROGRESS_FOR {
         progress(&format!("{tenant}: {left} logs to be indexed"));

@@ -134,7 +134,7 @@ async fn patch_plan(State(app): State<App>, operator: Operator, origin: Origin, 
     )
 )]
 async fn put_plan(State(app): State<App>, operator: Operator, origin: Origin, TenantInPath(id): TenantInPath, SmallJson(fields): SmallJson<Fields>) -> Result<Json<TenantPlans>> {
-    plans::give(&app.registry, &id, fields, this_month(), &operator.by(origin)).await.map(Json)
+    plans::give(&app.registry, &app.ring, &id, fields, this_month(), &operator.by(origin)).await.map(Json)
 }
 
 /// Read the plans of a tenant

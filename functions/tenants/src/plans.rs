@@ -11,10 +11,13 @@ use shared::billing::terms::{MeterTerms, Terms, Tier};
 use shared::billing::usage::Meter;
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
+use shared::keys::KeyRing;
+use shared::limits::TenantLimits;
 use shared::tenants::{By, NewPlan, Plan, Registry, TenantPlan};
 
 use crate::fields::{self, Fields, text};
 use crate::paging;
+use crate::publish::publish_tenant;
 
 /// Longest decimal, in characters.
 const MAX_DECIMAL: usize = 40;
@@ -36,12 +39,14 @@ pub(crate) struct PlanRequest {
     base_price: Option<String>,
     /// What is charged for; all else costs nothing.
     meters: Option<Vec<MeterTerms>>,
+    /// How much a tenant of this plan may send that has no limits of its own; as much as comes where this is not given.
+    limits: Option<TenantLimits>,
     /// The first month that it prices: this one where it is not given, and none that has ended.
     #[schema(example = "2026-12")]
     from: Option<String>,
 }
 
-/// What to change of a plan: at least one of `name`, `base_price` and `meters`. The last two make a new version, with the rest as it was.
+/// What to change of a plan: at least one of `name`, `base_price`, `meters` and `limits`. All but the name make a new version, with the rest as it was.
 #[derive(Debug, utoipa::ToSchema)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub(crate) struct PlanChange {
@@ -52,6 +57,8 @@ pub(crate) struct PlanChange {
     base_price: Option<String>,
     /// What is charged for, all of it.
     meters: Option<Vec<MeterTerms>>,
+    /// How much a tenant of this plan may send that has no limits of its own, all of it.
+    limits: Option<TenantLimits>,
     /// The first month that the new version prices: the next one where it is not given, and none that has ended.
     #[schema(example = "2026-12")]
     from: Option<String>,
@@ -103,8 +110,9 @@ pub(crate) fn new(mut fields: Fields, now: Month) -> Result<NewPlan> {
     let currency = fields.required("currency", text(currency));
     let base_price = fields.optional("base_price", decimal).unwrap_or_default();
     let meters = fields.optional("meters", meters).unwrap_or_default();
+    let limits = fields.optional("limits", limits).unwrap_or_default();
     let from = fields.optional("from", text(|from| month(from, now))).unwrap_or(now);
-    let read = id.zip(name).zip(currency).map(|((id, name), currency)| NewPlan { id, name, currency, from, terms: Terms { base_price, meters } });
+    let read = id.zip(name).zip(currency).map(|((id, name), currency)| NewPlan { id, name, currency, from, terms: Terms { base_price, meters, limits } });
     let new = fields.done(read)?;
     checked(new.terms.clone(), new.currency).map(|_| new)
 }
@@ -117,14 +125,17 @@ pub(crate) async fn change(registry: &Registry, id: &str, mut fields: Fields, no
     let name = fields.optional("name", text(fields::name));
     let base_price = fields.optional("base_price", decimal);
     let meters = fields.optional("meters", meters);
+    let limits = fields.optional("limits", limits);
     let from = fields.optional("from", text(|from| month(from, now)));
-    let (name, base_price, meters, from) = fields.done(Some((name, base_price, meters, from)))?;
-    let is_priced = base_price.is_some() || meters.is_some();
-    if name.is_none() && !is_priced {
-        return Err(Error::Invalid { code: "nothing_to_change", detail: "give `name`, `base_price` or `meters`".to_owned(), faults: Vec::new() });
+    let (name, base_price, meters, limits, from) = fields.done(Some((name, base_price, meters, limits, from)))?;
+    let is_other = base_price.is_some() || meters.is_some() || limits.is_some();
+    if name.is_none() && !is_other {
+        return Err(Error::Invalid { code: "nothing_to_change", detail: "give `name`, `base_price`, `meters` or `limits`".to_owned(), faults: Vec::new() });
     }
-    let over = |old: Terms, currency| checked(Terms { base_price: base_price.unwrap_or(old.base_price), meters: meters.unwrap_or(old.meters) }, currency);
-    let version = is_priced.then(|| (from.unwrap_or_else(|| now.next()), over));
+    let over = |old: Terms, currency| {
+        checked(Terms { base_price: base_price.unwrap_or(old.base_price), meters: meters.unwrap_or(old.meters), limits: limits.unwrap_or(old.limits) }, currency)
+    };
+    let version = is_other.then(|| (from.unwrap_or_else(|| now.next()), over));
     registry.change_plan(id, name.as_deref(), version, by).await
 }
 
@@ -138,15 +149,18 @@ pub(crate) async fn list(registry: &Registry, query: &PlanQuery) -> Result<PlanP
     Ok(PlanPage { plans, next_cursor })
 }
 
-/// Gives a tenant a plan.
+/// Gives a tenant a plan. What it lets the tenant send counts at once; where it cannot be published, maintenance does it.
 ///
 /// # Errors
 /// [`Error::Invalid`], each fault named; [`Error::NotFound`]; [`Error::Conflict`] `month_closed`; weather.
-pub(crate) async fn give(registry: &Registry, tenant: &TenantId, mut fields: Fields, now: Month, by: &By) -> Result<TenantPlans> {
+pub(crate) async fn give(registry: &Registry, ring: &KeyRing, tenant: &TenantId, mut fields: Fields, now: Month, by: &By) -> Result<TenantPlans> {
     let plan = fields.required("plan", text(|plan| TenantId::parse(plan).map_err(|_| "is no plan's id".to_owned())));
     let from = fields.optional("from", text(|from| month(from, now))).unwrap_or(now);
     let plan = fields.done(plan)?;
     registry.set_plan(tenant, plan.as_str(), from, by).await?;
+    if registry.take_plan_limits(tenant, now).await? {
+        publish_tenant(registry, ring, tenant).await?;
+    }
     of(registry, tenant).await
 }
 
@@ -190,6 +204,10 @@ pub(crate) fn decimal(value: &Value) -> Result<Decimal, String> {
         Value::Number(number) => number.as_i64().map(Decimal::from).ok_or_else(wrong),
         _ => Err(wrong()),
     }
+}
+
+fn limits(value: &Value) -> Result<TenantLimits, String> {
+    TenantLimits::deserialize(value).map_err(|e| e.to_string())
 }
 
 fn meters(value: &Value) -> Result<Vec<MeterTerms>, String> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::money::Currency;
 use super::usage::Meter;
+use crate::limits::{TenantLimits, is_default};
 
 /// Most digits of a price after the point.
 pub const PRICE_DIGITS: u32 = 10;
@@ -24,6 +25,9 @@ pub struct Terms {
     pub base_price: Decimal,
     /// What is charged for; all else costs nothing. Each meter at most once.
     pub meters: Vec<MeterTerms>,
+    /// How much a tenant of this plan may send that has no limits of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: TenantLimits,
 }
 
 /// What a plan asks for one meter.
@@ -66,7 +70,7 @@ impl Terms {
                 return Err(("meters", format!("[{nth}]: `{}` stands there twice", terms.meter.as_str())));
             }
         }
-        Ok(())
+        self.limits.check().map_err(|wrong| ("limits", wrong))
     }
 }
 
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn tiers_rise_and_only_the_last_does_not_end() {
         let euro = Currency::parse("EUR").expect("a currency");
-        let check = |base: &str, meters: Vec<MeterTerms>| Terms { base_price: decimal(base), meters }.check(euro).err().map(|(field, _)| field);
+        let check = |base: &str, meters: Vec<MeterTerms>| Terms { base_price: decimal(base), meters, limits: TenantLimits::default() }.check(euro).err().map(|(field, _)| field);
         assert_eq!(check("49.00", vec![meter(&[(Some("5"), "1"), (Some("10"), "0.5"), (None, "0.0000000001")])]), None);
         assert_eq!(check("0", Vec::new()), None);
         for bad in [

@@ -34,12 +34,32 @@ pub struct AddedUp {
     pub hours: u64,
 }
 
+/// What logs are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct CountedBy<'a> {
+    tenant: &'a str,
+    hour: UnixMs,
+    service: &'a str,
+    level: i16,
+    language: Option<&'a str>,
+    /// The beginning of the day on which they were received.
+    received: UnixMs,
+}
+
 /// Adds what these rows come to, in the transaction that stores them.
 pub(super) async fn add(tx: &mut PgConnection, rows: &BTreeMap<&TenantId, Vec<&NewRow>>) -> sqlx::Result<()> {
-    let mut counts: BTreeMap<(&str, UnixMs, &str, i16, Option<&str>, UnixMs), i64> = BTreeMap::new();
+    let mut counts: BTreeMap<CountedBy<'_>, i64> = BTreeMap::new();
     for (tenant, rows) in rows {
         for row in rows {
-            *counts.entry((tenant.as_str(), hour_of(row.timestamp), &row.service, row.level as i16, row.language.as_deref(), day_of(row.id))).or_default() += 1;
+            let by = CountedBy {
+                tenant: tenant.as_str(),
+                hour: hour_of(row.timestamp),
+                service: &row.service,
+                level: row.level as i16,
+                language: row.language.as_deref(),
+                received: day_of(row.id),
+            };
+            *counts.entry(by).or_default() += 1;
         }
     }
     if counts.is_empty() {
@@ -53,12 +73,12 @@ pub(super) async fn add(tx: &mut PgConnection, rows: &BTreeMap<&TenantId, Vec<&N
     sqlx::query("insert into public.hourly_counts_new (tenant, hour, service, level, language, received, logs) \
          select tenant, hour, service, level, language, (received at time zone 'utc')::date, logs \
          from unnest($1::text[], $2::timestamptz[], $3::text[], $4::smallint[], $5::text[], $6::timestamptz[], $7::bigint[]) as n (tenant, hour, service, level, language, received, logs)")
-        .bind(column!(|((tenant, ..), _)| *tenant))
-        .bind(column!(|((_, hour, ..), _)| timestamp::to_datetime(*hour)))
-        .bind(column!(|((_, _, service, ..), _)| *service))
-        .bind(column!(|((_, _, _, level, ..), _)| *level))
-        .bind(column!(|((.., language, _), _)| *language))
-        .bind(column!(|((.., day), _)| timestamp::to_datetime(*day)))
+        .bind(column!(|(by, _)| by.tenant))
+        .bind(column!(|(by, _)| timestamp::to_datetime(by.hour)))
+        .bind(column!(|(by, _)| by.service))
+        .bind(column!(|(by, _)| by.level))
+        .bind(column!(|(by, _)| by.language))
+        .bind(column!(|(by, _)| timestamp::to_datetime(by.received)))
         .bind(column!(|(_, logs)| *logs))
         .execute(tx)
         .await

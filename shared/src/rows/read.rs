@@ -190,7 +190,7 @@ impl ListQuery<'_> {
     }
 }
 
-fn pending_row_of(row: &PgRow) -> sqlx::Result<PendingRow> {
+pub(super) fn pending_row_of(row: &PgRow) -> sqlx::Result<PendingRow> {
     Ok(PendingRow {
         id: LogId::try_from(row.try_get::<Uuid, _>("id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
         raw_path: row.try_get("path")?,

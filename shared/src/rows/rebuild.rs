@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::dead_letters::ENTRY_STAGE;
 use super::partitions::ReceiptMonth;
+use super::read::{PendingRow, pending_row_of};
 use super::redrive::insert_rows;
 use super::{NewRow, Rows, on};
 use crate::error::{Engine, Result};
@@ -97,6 +98,51 @@ impl Rows {
         recount(&mut tx, tenant, &batches).await?;
         tx.commit().await?;
         Ok(marked)
+    }
+
+    /// A tenant's logs that were not wanted in the index, from `from` on and below `to`, in the order of their ids, at most so many.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's schema is not there.
+    pub async fn not_wanted(&self, tenant: &TenantId, from: Uuid, to: Uuid, limit: i64) -> Result<Vec<PendingRow>> {
+        let statement = "select r.id, o.path, r.raw_offset, r.raw_length from {schema}.log_rows r join {schema}.objects o on o.id = r.object_id \
+             where r.id >= $1 and r.id < $2 and r.index_state = 3 order by r.id limit $3";
+        let rows = sqlx::query(on(tenant, statement)).bind(from).bind(to).bind(limit).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(pending_row_of).collect()).map_err(failed(Engine::Rows, "reading what was not wanted in the index"))
+    }
+
+    /// Has logs indexed that were not wanted in it, of which each is given with the bytes of its record, its line's end counted in: they are pending,
+    /// and made up for as any others are. What they come to is counted as used, in the transaction that changes them, and so once. Answers how many
+    /// there were.
+    ///
+    /// # Errors
+    /// As [`Rows::remake`].
+    pub async fn want_indexed(&self, tenant: &TenantId, logs: &[(LogId, i64)]) -> Result<u64> {
+        self.try_want_indexed(tenant, logs).await.map_err(failed(Engine::Rows, "having logs indexed"))
+    }
+
+    async fn try_want_indexed(&self, tenant: &TenantId, logs: &[(LogId, i64)]) -> sqlx::Result<u64> {
+        let batches: BTreeSet<Uuid> = logs.iter().map(|(log, _)| log.batch().uuid()).collect();
+        let batches: Vec<Uuid> = batches.into_iter().collect();
+        let (ids, bytes): (Vec<Uuid>, Vec<i64>) = logs.iter().map(|(log, bytes)| (log.uuid(), *bytes)).unzip();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query("select 1 from public.receipts where batch_id = any($1) order by batch_id for update").bind(&batches).execute(&mut *tx).await?;
+        let (first, last) = (ids.iter().min().copied(), ids.iter().max().copied());
+        // Of the hour of receipt, and of the key, as where it was stored.
+        let statement = "with wanted as ( \
+                 update {schema}.log_rows set index_state = 0 where id = any($1) and id between $3 and $4 and index_state = 3 returning id, service \
+             ), measured as ( \
+                 select w.id, w.service, m.bytes, overlay(w.id::text placing '0000' from 33)::uuid as batch from wanted w join unnest($1::uuid[], $2::int8[]) as m (id, bytes) using (id) \
+             ), counted as ( \
+                 insert into public.usage_new (tenant, hour, key_id, service, indexed_bytes) \
+                 select r.tenant, date_bin('1 hour', to_timestamp(('x' || left(replace(r.batch_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0), '1970-01-01Z'), r.key_id, m.service, \
+                        sum(m.bytes)::int8 \
+                 from measured m join public.receipts r on r.batch_id = m.batch group by 1, 2, 3, 4 \
+             ) select count(*) from wanted";
+        let wanted: i64 = sqlx::query_scalar(on(tenant, statement)).bind(&ids).bind(&bytes).bind(first).bind(last).fetch_one(&mut *tx).await?;
+        recount(&mut tx, tenant, &batches).await?;
+        tx.commit().await?;
+        Ok(u64::try_from(wanted).unwrap_or_default())
     }
 
     /// How many of a tenant's rows the index still misses.

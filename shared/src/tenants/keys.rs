@@ -84,7 +84,7 @@ pub struct ApiKeyRow {
 
 const COLUMNS: &str = "id, prefix, name, scopes, created_at, expires_at, revoked_at, limits, services, networks, origins, replaced_by, last_used_at";
 
-const GRANT: &str = "select k.hash, k.id, k.tenant_id, k.scopes, k.version, k.expires_at, k.revoked_at, k.services, k.networks, k.origins, k.limits as key_limits, t.limits as tenant_limits, t.retention, t.status, t.class from api_keys k join tenants t on t.id = k.tenant_id";
+const GRANT: &str = "select k.hash, k.id, k.tenant_id, k.scopes, k.version, k.expires_at, k.revoked_at, k.services, k.networks, k.origins, k.limits as key_limits, case when t.limits <> '{}' then t.limits else t.plan_limits end as tenant_limits, t.retention, t.status, t.class from api_keys k join tenants t on t.id = k.tenant_id";
 
 impl Registry {
     /// Keeps a key's hash. The key is not in force before its grant is published. It holds the tenant's row meanwhile, so that a

@@ -1,7 +1,7 @@
 //! What tenants may send, and which marks of their quotas they have passed.
 
-use sqlx::Row as _;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::changes::{self, By, Change};
 use super::{Registry, renew_grants};
@@ -26,13 +26,19 @@ pub struct QuotaMark {
     pub quota: u64,
 }
 
+/// What the plan of tenant `t` lets it send in the month that begins on `$1`.
+const OF_THE_PLAN: &str = "coalesce(( \
+     select v.terms -> 'limits' from plan_versions v \
+     where v.plan_id = (select p.plan_id from tenant_plans p where p.tenant_id = t.id and p.from_month <= $1 order by p.from_month desc limit 1) and v.from_month <= $1 \
+     order by v.version desc limit 1), '{}')";
+
 impl Registry {
-    /// What a tenant may send.
+    /// What a tenant may send: its own limits, or where it has none those of its plan.
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Unavailable`].
     pub async fn limits(&self, id: &TenantId) -> Result<TenantLimits> {
-        let statement = "select limits from tenants where id = $1 and status not in ('deleting', 'deleted')";
+        let statement = "select case when limits <> '{}' then limits else plan_limits end from tenants where id = $1 and status not in ('deleting', 'deleted')";
         let limits: Option<Json<TenantLimits>> =
             sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(&self.pool).await.map_err(failed(Engine::Control, "reading limits"))?;
         limits.map(|limits| limits.0).ok_or(Error::NotFound("tenant"))
@@ -55,13 +61,45 @@ impl Registry {
         tx.commit().await.map_err(fail)
     }
 
+    /// Tenants whose plan lets them send something else in this month than they have noted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn with_other_plan_limits(&self, month: Month) -> Result<Vec<TenantId>> {
+        let statement = format!("select t.id from tenants t where t.status not in ('deleting', 'deleted') and t.plan_limits is distinct from {OF_THE_PLAN} order by t.id");
+        let ids: sqlx::Result<Vec<String>> = sqlx::query_scalar(AssertSqlSafe(statement)).bind(month.first_day()).fetch_all(&self.pool).await;
+        let ids = ids.map_err(failed(Engine::Control, "looking for the limits of plans"))?;
+        Ok(ids.iter().filter_map(|id| TenantId::parse(id).ok()).collect())
+    }
+
+    /// Notes what a tenant's plan lets it send in this month, and answers whether that is something else than before: then every key of it has a new
+    /// version, to be published after.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn take_plan_limits(&self, id: &TenantId, month: Month) -> Result<bool> {
+        let fail = failed(Engine::Control, "taking the limits of a plan");
+        let mut tx = self.pool.begin().await.map_err(&fail)?;
+        let statement = format!(
+            "update tenants t set plan_limits = {OF_THE_PLAN} where t.id = $2 and t.status not in ('deleting', 'deleted') and t.plan_limits is distinct from {OF_THE_PLAN}"
+        );
+        let done = sqlx::query(AssertSqlSafe(statement)).bind(month.first_day()).bind(id.as_str()).execute(&mut *tx).await.map_err(&fail)?;
+        let is_other = done.rows_affected() > 0;
+        if is_other {
+            renew_grants(&mut tx, id).await.map_err(&fail)?;
+        }
+        tx.commit().await.map_err(fail)?;
+        Ok(is_other)
+    }
+
     /// All tenants with a quota.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn quotas(&self) -> Result<Vec<(TenantId, Quota)>> {
         let fail = failed(Engine::Control, "reading quotas");
-        let statement = "select id, limits -> 'quota' as quota from tenants where limits ? 'quota' and status not in ('deleting', 'deleted') order by id";
+        let statement = "select id, coalesce(nullif(limits, '{}'), plan_limits) -> 'quota' as quota from tenants \
+             where coalesce(nullif(limits, '{}'), plan_limits) ? 'quota' and status not in ('deleting', 'deleted') order by id";
         let rows = sqlx::query(statement).fetch_all(&self.pool).await.map_err(&fail)?;
         let read = |row: &sqlx::postgres::PgRow| {
             let id = TenantId::parse(row.try_get("id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::billing::terms::{HIGHEST_PRICE, MOST_UNITS, Tier};
+use crate::limits::TenantLimits;
 
 fn price() -> impl Strategy<Value = Decimal> {
     prop_oneof![
@@ -35,7 +36,8 @@ fn currency() -> impl Strategy<Value = Currency> {
 
 fn terms() -> impl Strategy<Value = (Currency, Terms)> {
     let meters = proptest::sample::subsequence(Meter::ALL.to_vec(), 0..=Meter::ALL.len()).prop_flat_map(|meters| meters.into_iter().map(meter_terms).collect::<Vec<_>>());
-    (currency(), 0_i64..100_000, meters).prop_map(|(currency, base, meters)| (currency, Terms { base_price: Decimal::new(base, currency.decimals()), meters }))
+    (currency(), 0_i64..100_000, meters)
+        .prop_map(|(currency, base, meters)| (currency, Terms { base_price: Decimal::new(base, currency.decimals()), meters, limits: TenantLimits::default() }))
 }
 
 fn usage() -> impl Strategy<Value = Usage> {
@@ -147,7 +149,7 @@ fn a_tier_ends_where_the_next_begins() {
     let decimal = |text: &str| text.parse::<Decimal>().expect("a decimal");
     let tiers =
         vec![Tier { up_to: Some(decimal("10")), price: decimal("1") }, Tier { up_to: Some(decimal("50")), price: decimal("0.5") }, Tier { up_to: None, price: decimal("0.25") }];
-    let terms = Terms { base_price: decimal("9"), meters: vec![MeterTerms { meter: Meter::Bytes, included: decimal("5"), tiers }] };
+    let terms = Terms { base_price: decimal("9"), meters: vec![MeterTerms { meter: Meter::Bytes, included: decimal("5"), tiers }], limits: TenantLimits::default() };
     let euro = Currency::parse("EUR").expect("a currency");
     let lines = |bytes: i64| {
         let drawn = draw_up(euro, &terms, &Usage { bytes, ..Usage::default() }, &[]).expect("it can be written down");
