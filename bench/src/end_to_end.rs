@@ -35,7 +35,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -
         }
     }
     ratios.sort_by(f64::total_cmp);
-    println!("ratio: median {:.2}, {:.2} to {:.2}; peak memory of loggerhub {} MiB", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1], server.peak_mib()?);
+    println!("ratio: median {:.2}, {:.2} to {:.2}; peak memory of loggerhub {:.0} MiB", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1], server.peak_mib()?);
     Ok(())
 }
 

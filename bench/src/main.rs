@@ -2,16 +2,21 @@
 
 mod baseline;
 mod data;
+mod door;
 mod drive;
 mod end_to_end;
+mod figures;
 mod flood;
+mod hello;
 mod outage;
 mod pace;
+mod process;
 mod reading;
 mod search;
 mod server;
 mod tenants;
 mod verify;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -36,6 +41,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Case {
+    /// The door alone, with nobody behind it: requests a second, CPU, memory and start, beside Redis and a server that does nothing.
+    Door(door::Door),
     /// All events through HTTP into all three stores, beside raw `_bulk` of the same documents; then every log is looked for.
     EndToEnd,
     /// A steady rate while an engine is away for a while; then every log is looked for.
@@ -50,14 +57,25 @@ enum Case {
     Tenants(tenants::Tenants),
     /// What readers wait for over many logs, beside the same requests sent straight to the engines.
     Search(search::Search),
+    /// Answers everything at once, for `door`.
+    #[command(hide = true)]
+    Hello {
+        /// Where.
+        listen: String,
+    },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let env = Env::from_process();
+    if let Case::Hello { listen } = &arguments.case {
+        return hello::serve(listen).await;
+    }
     let events = data::load(arguments.data.as_deref(), arguments.seed)?;
     match arguments.case {
+        Case::Hello { .. } => Ok(()),
+        Case::Door(door) => door::run(&env, &events, arguments.rounds, door).await,
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
         Case::Outage(outage) => outage::run(&env, &events, outage).await,
         Case::Flood(flood) => flood::run(&env, &events, flood).await,

@@ -82,7 +82,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], search: Search, seed: u64) 
         let times = measure(&hub, &mut engines, &questions[WARM_UP..], Duration::from_secs(search.seconds)).await.with_context(|| format!("measuring: {}", case.name()))?;
         println!("{}", times.row(case));
     }
-    println!("\npeak memory of loggerhub {} MiB", server.peak_mib()?);
+    println!("\npeak memory of loggerhub {:.0} MiB", server.peak_mib()?);
     Ok(())
 }
 

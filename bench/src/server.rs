@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::process;
+
 /// Operator token of the measured server; it lives on loopback for a minute.
-const OPERATOR: &str = "bench-operator-token";
+pub(crate) const OPERATOR: &str = "bench-operator-token";
 /// How long the server may take to answer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
-/// Ticks of a second in `/proc/PID/stat` (proc(5): sysconf(_SC_CLK_TCK), 100 on Linux).
-const TICKS: f64 = 100.0;
 
 /// A running `loggerhub serve`. Ended when dropped.
 pub(crate) struct Server {
@@ -24,13 +24,19 @@ pub(crate) struct Server {
 impl Server {
     /// Migrates and starts the server that was built beside this program.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these settings.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?.with_file_name("loggerhub");
         let migrated = command(&program).arg("migrate").status().with_context(|| format!("cannot run {}: build it first", program.display()))?;
         if !migrated.success() {
             bail!("`loggerhub migrate` failed");
         }
         let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let process = command(&program).arg("serve").env("LOGGERHUB_LISTEN", listen.to_string()).env("LOGGERHUB_OPERATOR_TOKEN", OPERATOR).spawn()?;
+        let process =
+            command(&program).arg("serve").env("LOGGERHUB_LISTEN", listen.to_string()).env("LOGGERHUB_OPERATOR_TOKEN", OPERATOR).envs(settings.iter().copied()).spawn()?;
         let server = Self { process, url: format!("http://{listen}"), http: reqwest::Client::builder().no_proxy().build()? };
         let began = Instant::now();
         while server.http.get(format!("{}/healthz", server.url)).send().await.is_err() {
@@ -71,19 +77,18 @@ impl Server {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// CPU seconds used so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-        Ok((ticks(11) + ticks(12)) / TICKS)
+        process::cpu_seconds(self.pid())
     }
 
     /// Most memory held so far, in MiB.
-    pub(crate) fn peak_mib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or_default() / 1024)
+    pub(crate) fn peak_mib(&self) -> anyhow::Result<f64> {
+        process::peak_mib(self.pid())
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], asked: Tenants) -> anyhow::
         println!("| {name} of the one, beside all / alone, p50 | | {:.2} | | |", pace::share(&again, 50).as_secs_f64() / pace::share(alone_before, 50).as_secs_f64());
     }
     println!("\nfrom the last 202 until all was stored and indexed: {:.1} s of one tenant, {:.1} s of {}", sent.1.as_secs_f64(), many.1.as_secs_f64(), asked.tenants);
-    println!("the server's peak memory: {} MiB", server.peak_mib()?);
+    println!("the server's peak memory: {:.0} MiB", server.peak_mib()?);
     drop(server);
     migrate(&mut rows, asked.tenants).await
 }

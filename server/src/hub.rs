@@ -56,6 +56,7 @@ impl Hub {
             tokio::spawn(schedule::index_missed(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::redrive(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::add_up_hours(doors.maintenance(), work_told.clone())),
+            tokio::spawn(schedule::apply_retention(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::tell_stream(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::tell_bus(doors.maintenance(), work_told.clone())),
             tokio::spawn(schedule::keep_refusals(doors.maintenance(), work_told.clone())),

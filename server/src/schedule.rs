@@ -36,6 +36,14 @@ pub(crate) async fn add_up_hours(app: maintenance::App, told: watch::Receiver<bo
     again_and_again(told, ALL_EVERY, "counts of hours have to wait", || Box::pin(maintenance::add_up_hours(&app, WORK_BUDGET).map_ok(drop))).await;
 }
 
+/// Removes what is over, again and again, until told to stop.
+pub(crate) async fn apply_retention(app: maintenance::App, told: watch::Receiver<bool>) {
+    again_and_again(told, ALL_EVERY, "what is over has to wait to be removed", || {
+        Box::pin(async { maintenance::apply_retention(&app, app.queue.now_ms(), WORK_BUDGET).await.map(drop) })
+    })
+    .await;
+}
+
 /// Tells the stream what becomes of tenants, again and again, until told to stop.
 pub(crate) async fn tell_stream(app: maintenance::App, told: watch::Receiver<bool>) {
     again_and_again(told, TELL_EVERY, "the stream of events has to wait", || Box::pin(maintenance::tell_stream(&app, WORK_BUDGET).map_ok(drop))).await;

@@ -23,6 +23,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tries in one call; whoever calls tries again by itself.
 const ATTEMPTS: u32 = 2;
 
+/// Who owns objects that tenants share, as their names say.
+pub const SHARED: &str = "_shared";
+
 /// Folders that are listed at the same time.
 const LISTS_AT_ONCE: usize = 8;
 
@@ -57,7 +60,7 @@ impl Archive {
     /// `tenant`: the object is all its own.
     #[must_use]
     pub fn fresh_path(&self, class: &str, at: OffsetDateTime, tenant: Option<&TenantId>) -> String {
-        let owner = tenant.map_or("_shared", TenantId::as_str);
+        let owner = tenant.map_or(SHARED, TenantId::as_str);
         format!("{}raw/{class}/{:04}/{:02}/{:02}/{owner}/{}.ndjson.zst", self.prefix, at.year(), u8::from(at.month()), at.day(), Uuid::now_v7())
     }
 
@@ -77,13 +80,30 @@ impl Archive {
         self.client.put_object().bucket(&self.bucket).key(path).body(bytes.into()).send().await.map_err(unavailable).map(drop)
     }
 
+    /// Puts other bytes in the place of an object that nobody has changed since it was read with this tag, and answers whether that was so. (RFC 9110,
+    /// section 13.1.1; S3 checks `If-Match` of PUT since November 2024, as do MinIO and LocalStack. A service that does not look at it would let the
+    /// later of two win: only maintenance rewrites objects.)
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn replace(&self, path: &str, bytes: Bytes, tag: &str) -> Result<bool> {
+        let answer = self.client.put_object().bucket(&self.bucket).key(path).if_match(tag).body(bytes.into()).send().await;
+        match answer {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.as_service_error().and_then(ProvideErrorMetadata::code), Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey")) => {
+                Ok(false)
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// Reads `length` bytes from `offset` on.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such object, or it ends before `offset`, else [`Error::Unavailable`].
     pub async fn range(&self, path: &str, offset: u64, length: u64) -> Result<Bytes> {
         let last = (offset + length).saturating_sub(1);
-        self.get(path, Some(format!("bytes={offset}-{last}"))).await
+        self.get(path, Some(format!("bytes={offset}-{last}"))).await.map(|(bytes, _)| bytes)
     }
 
     /// Reads a whole object.
@@ -91,17 +111,26 @@ impl Archive {
     /// # Errors
     /// As [`Archive::range`].
     pub async fn whole(&self, path: &str) -> Result<Bytes> {
+        self.tagged(path).await.map(|(bytes, _)| bytes)
+    }
+
+    /// The same, with the tag by which it is known whether it was changed ([`Archive::replace`]).
+    ///
+    /// # Errors
+    /// As [`Archive::range`].
+    pub async fn tagged(&self, path: &str) -> Result<(Bytes, String)> {
         self.get(path, None).await
     }
 
-    async fn get(&self, path: &str, range: Option<String>) -> Result<Bytes> {
+    async fn get(&self, path: &str, range: Option<String>) -> Result<(Bytes, String)> {
         let answer = self.client.get_object().bucket(&self.bucket).key(path).set_range(range).send().await;
         let object = answer.map_err(|error| match &error {
             SdkError::ServiceError(said) if is_not_there(said.err()) => Error::NotFound("raw object"),
             _ => unavailable(error),
         })?;
+        let tag = object.e_tag.unwrap_or_default();
         let body = object.body.collect().await.map_err(|e| Error::unavailable(Engine::ObjectStore, e))?;
-        Ok(body.into_bytes())
+        Ok((body.into_bytes(), tag))
     }
 
     /// Names of all objects of ours that begin with `prefix` (after the setting's own).

@@ -58,7 +58,7 @@ pub struct ManifestEntry {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Manifest {
+struct WrittenManifest {
     v: u8,
     tenants: Vec<ManifestEntry>,
 }
@@ -132,7 +132,7 @@ impl RawObject {
     /// # Errors
     /// [`Error::Internal`] for an object past 2 GiB, which no drain makes.
     pub fn finish(self) -> Result<FinishedObject> {
-        let manifest = serde_json::to_vec(&Manifest { v: 1, tenants: self.tenants }).map_err(|e| Error::internal("writing a manifest", e))?;
+        let manifest = serde_json::to_vec(&WrittenManifest { v: 1, tenants: self.tenants }).map_err(|e| Error::internal("writing a manifest", e))?;
         let mut bytes = Vec::with_capacity(8 + manifest.len() + self.body.len());
         bytes.extend_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
         bytes.extend_from_slice(&u32::try_from(manifest.len()).map_err(|e| Error::internal("writing a manifest", e))?.to_le_bytes());
@@ -190,18 +190,31 @@ pub enum Left {
     Nothing,
 }
 
-/// What an object holds, told by its beginning; `Err` with the bytes that this takes, where these are fewer.
+/// What the first bytes of an object tell of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// What it holds of each tenant.
+    Whole(Vec<ManifestEntry>),
+    /// These bytes end within the manifest.
+    Cut {
+        /// How many bytes of the object it takes.
+        needs: u64,
+    },
+}
+
+/// What an object holds, told by its beginning.
 ///
 /// # Errors
-/// How many bytes of the object the manifest takes; for what is no object of ours, an [`Error::Internal`] in the `Ok`.
-pub fn manifest(head: &[u8]) -> Result<Result<Vec<ManifestEntry>>, usize> {
-    let Some((start, rest)) = head.split_at_checked(MANIFEST_AT) else { return Err(MANIFEST_AT) };
-    let length = manifest_length(start);
+/// [`Error::Internal`] for what is no object of ours.
+pub fn manifest(head: &[u8]) -> Result<Manifest> {
+    let Some((start, rest)) = head.split_at_checked(MANIFEST_AT) else { return Ok(Manifest::Cut { needs: MANIFEST_AT as u64 }) };
     if !start.starts_with(&SKIPPABLE_MAGIC.to_le_bytes()) {
-        return Ok(Err(Error::internal("reading a raw object", "it does not begin with a manifest")));
+        return Err(Error::internal("reading a raw object", "it does not begin with a manifest"));
     }
-    let Some(text) = rest.get(..length) else { return Err(MANIFEST_AT + length) };
-    Ok(serde_json::from_slice::<Manifest>(text).map(|manifest| manifest.tenants).map_err(|e| Error::internal("reading a manifest", e)))
+    let length = manifest_length(start);
+    let Some(text) = rest.get(..length) else { return Ok(Manifest::Cut { needs: (MANIFEST_AT + length) as u64 }) };
+    let written: WrittenManifest = serde_json::from_slice(text).map_err(|e| Error::internal("reading a manifest", e))?;
+    Ok(Manifest::Whole(written.tenants))
 }
 
 /// An object without the lines of some tenants, of the same length: their frames are skippable ones, and the manifest does not name them. So no
@@ -211,7 +224,7 @@ pub fn manifest(head: &[u8]) -> Result<Result<Vec<ManifestEntry>>, usize> {
 /// [`Error::Internal`] for bytes that are no object of ours.
 pub fn without(object: &[u8], leaves: impl Fn(&TenantId) -> bool) -> Result<Left> {
     let fail = |what: &'static str| Error::internal("rewriting a raw object", what);
-    let entries = manifest(object).map_err(|_| fail("its manifest is cut off"))??;
+    let Manifest::Whole(entries) = manifest(object)? else { return Err(fail("its manifest is cut off")) };
     let (gone, stay): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| leaves(&entry.tenant));
     if gone.is_empty() {
         return Ok(Left::AsItWas);
@@ -221,7 +234,7 @@ pub fn without(object: &[u8], leaves: impl Fn(&TenantId) -> bool) -> Result<Left
     }
     let mut left = object.to_vec();
     let head = MANIFEST_AT + manifest_length(object);
-    let mut written = serde_json::to_vec(&Manifest { v: 1, tenants: stay }).map_err(|e| Error::internal("writing a manifest", e))?;
+    let mut written = serde_json::to_vec(&WrittenManifest { v: 1, tenants: stay }).map_err(|e| Error::internal("writing a manifest", e))?;
     // White space after the last brace is JSON, too.
     written.resize(head - MANIFEST_AT, b' ');
     left[MANIFEST_AT..head].copy_from_slice(&written);
@@ -321,7 +334,8 @@ mod tests {
         assert_eq!(without(&whole.bytes, |_| true).ok(), Some(Left::Nothing));
         let Ok(Left::Others(left)) = without(&whole.bytes, |tenant| *tenant == ids[1]) else { panic!("two are left") };
         assert_eq!(left.len(), whole.bytes.len());
-        let named: Vec<TenantId> = manifest(&left).expect("whole").expect("a manifest").into_iter().map(|entry| entry.tenant).collect();
+        let Ok(Manifest::Whole(entries)) = manifest(&left) else { panic!("it has a manifest") };
+        let named: Vec<TenantId> = entries.into_iter().map(|entry| entry.tenant).collect();
         assert_eq!(named, [ids[0].clone(), ids[2].clone()]);
         let text = zstd::stream::decode_all(left.as_slice()).expect("zstd skips what is gone");
         assert_eq!(text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<RawLine<'_>>(line).ok()).filter(|line| line.tenant == ids[1]).count(), 0);
@@ -334,9 +348,10 @@ mod tests {
         // Once more it is as it was; the last two leave nothing.
         assert_eq!(without(&left, |tenant| *tenant == ids[1]).ok(), Some(Left::AsItWas));
         assert_eq!(without(&left, |tenant| *tenant != ids[1]).ok(), Some(Left::Nothing));
-        assert_eq!(manifest(&whole.bytes[..7]).err(), Some(8));
-        assert!(manifest(&whole.bytes[..20]).is_err_and(|bytes| manifest(&whole.bytes[..bytes]).is_ok()));
-        assert!(matches!(manifest(b"nothing of ours"), Ok(Err(_))));
+        assert_eq!(manifest(&whole.bytes[..7]).ok(), Some(Manifest::Cut { needs: 8 }));
+        let Ok(Manifest::Cut { needs }) = manifest(&whole.bytes[..20]) else { panic!("it is cut") };
+        assert!(matches!(manifest(&whole.bytes[..usize::try_from(needs).expect("few")]), Ok(Manifest::Whole(entries)) if entries.len() == 3));
+        assert!(manifest(b"nothing of ours").is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use receipts::{PendingBatch, Receipt};
 pub use redrive::{LetterKind, Restored};
 pub use refusals::{RefusedHour, RefusedQuery};
 pub use refused::RefusedRow;
-pub use retention::{HeldLogs, ObjectLock};
+pub use retention::HeldLogs;
 pub use schema::{Holdings, Migrated, SchemaState};
 pub use store::{IndexState, NewRow, StoreBatch};
 pub use usage::{BatchUsed, BilledHour, Grouping, Interval, Searched, UsageQuery, Used};

@@ -1,16 +1,18 @@
 //! Tenants whose making broke off, and tenants that were deleted: each step of their ledgers that is not done yet is done.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use shared::archive::SHARED;
 use shared::error::{Error, Result, chain};
 use shared::fault;
 use shared::ids::{BatchId, TenantId};
 use shared::tenants::{Attempt, By, Ledger, Removed, Step, TenantStatus};
 
 use crate::App;
-use crate::leave_shared::{SHARED, leave_shared};
+use crate::leave_shared::leave_shared;
 use crate::republish_keys::publish;
 
 /// Tenants of each kind that one run takes up.
@@ -136,7 +138,7 @@ async fn drop_schema(app: &App, tenant: &TenantId) -> Result<Attempt> {
     let shared: Vec<String> = app.rows.object_paths(tenant).await?.unwrap_or_default().into_iter().map(|(_, path)| path).filter(|path| is_shared(path)).collect();
     let found = Removed::from([("batches", found.batches), ("logs", found.logs), ("dead_letters", found.dead_letters), ("shared_objects", shared.len() as u64)]);
     app.registry.will_be_removed(tenant, Step::DropSchema, &found).await?;
-    leave_shared(app, shared, &HashSet::from([tenant.clone()])).await?;
+    leave_all(app, tenant, shared).await?;
     app.rows.drop_schema(tenant).await?;
     Ok(Attempt::default())
 }
@@ -161,10 +163,22 @@ async fn remove_late(app: &App, tenant: &TenantId, writing: Duration) -> Result<
     let documents = app.index.documents_of(tenant).await?;
     app.index.delete_tenant(tenant).await?;
     let objects = app.archive.owned_by(tenant).await?;
-    let shared = leave_shared(app, shared_since(app, dropped_for + LOOKED_BACK).await?, &HashSet::from([tenant.clone()])).await?;
+    let shared = leave_all(app, tenant, shared_since(app, dropped_for + LOOKED_BACK).await?).await?;
     let removed = Removed::from([("documents", documents), ("objects", objects.len() as u64), ("shared_objects", shared)]);
     delete(app, objects).await?;
     Ok(Attempt { waits: dropped_for < writing, removed })
+}
+
+/// Takes a tenant's lines out of objects that it shares, and answers out of how many.
+///
+/// # Errors
+/// [`Error::Internal`] once all others were left, where one cannot be read: it holds lines of the tenant, as far as anybody knows.
+async fn leave_all(app: &App, tenant: &TenantId, paths: Vec<String>) -> Result<u64> {
+    let left = leave_shared(app, paths, &HashSet::from([tenant.clone()])).await?;
+    match left.unreadable {
+        0 => Ok(left.objects),
+        some => Err(Error::internal("leaving raw objects", format!("{some} that it may share cannot be read; the log names them"))),
+    }
 }
 
 /// Objects that tenants share, put since so long ago: their names tell.
@@ -172,8 +186,16 @@ async fn shared_since(app: &App, ago: Duration) -> Result<Vec<String>> {
     let since = BatchId::floor(app.queue.now_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX))).to_string();
     // Filed by when their logs were received, which may be long before they were put.
     let mut paths = Vec::new();
-    for day in app.archive.days().await? {
-        paths.extend(app.archive.list_after(&format!("{day}{SHARED}/"), &since).await?);
+    let days = stream::iter(app.archive.days().await?);
+    let mut lists = pin!(
+        days.map(|day| {
+            let since = &since;
+            async move { app.archive.list_after(&format!("{day}{SHARED}/"), since).await }
+        })
+        .buffer_unordered(REMOVALS_AT_ONCE)
+    );
+    while let Some(some) = lists.try_next().await? {
+        paths.extend(some);
     }
     Ok(paths)
 }

@@ -1,6 +1,6 @@
 //! Logs that a quota kept out of the index, indexed later: from then on they are found as any others, and counted as used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::error::{Error, Result};
@@ -77,7 +77,8 @@ async fn measured(app: &App, tenant: &TenantId, rows: &[PendingRow]) -> Result<V
 
 fn bytes_of(text: &[u8], tenant: &TenantId, ids: &[LogId]) -> Vec<(LogId, i64)> {
     let lines = text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<RawLine<'_>>(line).ok());
-    let own = lines.filter(|line| line.tenant == *tenant && ids.contains(&line.id));
+    let wanted: HashSet<LogId> = ids.iter().copied().collect();
+    let own = lines.filter(|line| line.tenant == *tenant && wanted.contains(&line.id));
     let mut found: Vec<(LogId, i64)> = own.map(|line| (line.id, i64::try_from(line.log.get().len()).map_or(i64::MAX, |bytes| bytes.saturating_add(1)))).collect();
     found.sort_unstable();
     found.dedup_by_key(|(id, _)| *id);

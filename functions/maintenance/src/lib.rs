@@ -206,7 +206,7 @@ impl Report {
 /// Runs every step, side by side: what takes long keeps nothing waiting that must be quick.
 pub async fn run_all(app: &App) -> Report {
     let until = Instant::now() + WORK_BUDGET;
-    let (report, indexed, redriven, hours, streamed, bused, hooked, refused_hours) = tokio::join!(
+    let (report, indexed, redriven, hours, streamed, bused, hooked, refused_hours, retention) = tokio::join!(
         upkeep(app),
         step("index_missed", Box::pin(index_missed(app, WORK_BUDGET))),
         step("redrive", Box::pin(redrive(app, WORK_BUDGET))),
@@ -215,11 +215,12 @@ pub async fn run_all(app: &App) -> Report {
         step("tell_bus", Box::pin(tell_bus(app, WORK_BUDGET))),
         step("tell_webhooks", Box::pin(tell_webhooks(app, move || Instant::now() < until))),
         step("keep_refusals", Box::pin(keep_refusals(app))),
+        step("apply_retention", Box::pin(apply_retention(app, app.queue.now_ms(), WORK_BUDGET))),
     );
-    Report { indexed, redriven, hours, streamed, bused, hooked, refused_hours, ..report }
+    Report { indexed, redriven, hours, streamed, bused, hooked, refused_hours, retention, ..report }
 }
 
-/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`], [`tell_webhooks`] and [`keep_refusals`], which a process that stays runs by themselves.
+/// Runs every step but [`index_missed`], [`redrive()`], [`add_up_hours`], [`tell_stream`], [`tell_bus`], [`tell_webhooks`], [`keep_refusals`] and [`apply_retention`], which a process that stays runs by themselves.
 pub async fn upkeep(app: &App) -> Report {
     let (keys, partitions, tenants, consumers, forgotten_events, waiting) = tokio::join!(
         step("republish_keys", Box::pin(republish_keys(app))),
@@ -237,9 +238,7 @@ pub async fn upkeep(app: &App) -> Report {
     let usage = step("add_up_usage", Box::pin(add_up_usage(app))).await;
     let sampled = step("sample_storage", Box::pin(sample_storage(app, now))).await;
     let closed = step("close_months", Box::pin(close_months(app, now))).await;
-    let retention = step("apply_retention", Box::pin(apply_retention(app, app.queue.now_ms()))).await;
-    let report =
-        Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, plan_limits, quota_marks, usage, sampled, closed, retention, waiting, ..Report::default() };
+    let report = Report { keys, partitions, tenants, consumers, forgotten_events, used_keys, plan_limits, quota_marks, usage, sampled, closed, waiting, ..Report::default() };
     tracing::info!(?report, "maintenance ran");
     report
 }

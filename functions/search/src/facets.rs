@@ -157,9 +157,11 @@ pub(crate) async fn facets(rows: &Rows, index: &Index, tenant: &TenantId, asked:
             Err(error) => return Err(error),
         }
     }
+    // In the place of the rows, and asked for more than the index keeps.
+    let is_short = asked.of_rows().is_some() && asked.scope.horizon.index > asked.scope.horizon.rows;
     let pending = rows.oldest_pending(tenant).await.ok();
     let (found, total, complete) = index.facets(tenant, &asked.scope, &asked.fields, asked.limit).await?;
-    Ok(asked.answer(found, total, Honesty::of_index(pending, complete, now_ms, began).since(asked.scope.horizon.index)))
+    Ok(asked.answer(found, total, Honesty::of_index(pending, complete && !is_short, now_ms, began).since(asked.scope.horizon.index)))
 }
 
 /// A field that logs have.

@@ -12,8 +12,9 @@ use serde::Serialize;
 use shared::error::{Engine, Error, Result, chain};
 use shared::ids::{LogId, TenantId};
 use shared::index::{Found, Hit, Index, TextSearch};
-use shared::query::Order;
-use shared::rows::{Row, Rows};
+use shared::query::{Order, Scope};
+use shared::retention::Horizon;
+use shared::rows::{ListQuery, Row, Rows};
 
 use crate::highlight::{bounded, offsets};
 use crate::honesty::Honesty;
@@ -123,14 +124,16 @@ struct Clock {
 }
 
 async fn in_messages(rows: &Rows, tenant: &TenantId, asked: &Asked, began: Instant) -> Result<SearchPage> {
-    let found = rows.list(tenant, &rows_wanted(asked)).await?;
+    // What is out of the index stays out where rows answer in its place.
+    let scope = Scope { horizon: Horizon { rows: asked.scope.horizon.index, ..asked.scope.horizon }, ..asked.scope.clone() };
+    let found = rows.list(tenant, &ListQuery { scope: &scope, ..rows_wanted(asked) }).await?;
     let show = |row: Row| FoundLog::new(row.into(), BTreeMap::new());
     let mut page = cut(found.rows.into_iter().map(|row| candidate(row, show)), asked.limit, &asked.fields)?;
     // Where looking ended for want of time, the next page looks on from there.
     let on_from = found.unfinished.and_then(|at| Some(((at.timestamp, LogId::try_from(at.id).ok()?), 0.0)));
     page.next = page.next.or(on_from);
     let total = Total { value: page.logs.len() as u64, relation: Relation::Gte };
-    Ok(SearchPage { page: Page::new(asked, page, Honesty::new(Source::Postgres, false, None, began).since(asked.scope.horizon.rows)), total })
+    Ok(SearchPage { page: Page::new(asked, page, Honesty::new(Source::Postgres, false, None, began).since(asked.scope.horizon.index)), total })
 }
 
 impl FoundLog {

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::letters::{self, LetterDetail, LetterInPath, LetterPage, LetterQuery, Letters, RedriveRequest, Requested};
-use crate::retention::of_what_is_kept;
+use crate::retention::{of_what_is_kept, refuse_under_hold};
 
 /// What every route here may answer instead.
 #[derive(IntoResponses)]
@@ -61,7 +61,7 @@ async fn get_letters(State(app): State<App>, letters: Letters<Read>, Params(quer
     )
 )]
 async fn get_letter(State(app): State<App>, letters: Letters<Read>, LetterInPath(id): LetterInPath) -> Result<Json<LetterDetail>> {
-    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    let kept = of_what_is_kept(&app.registry, &letters.reach, LetterFilter::default()).await?;
     letters::read(&app.rows, &letters.reach, &kept, id).await.map(Json)
 }
 
@@ -80,7 +80,7 @@ async fn get_letter(State(app): State<App>, letters: Letters<Read>, LetterInPath
     )
 )]
 async fn redrive_letter(State(app): State<App>, letters: Letters<Write>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<(StatusCode, Json<Buried>)> {
-    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    let kept = of_what_is_kept(&app.registry, &letters.reach, LetterFilter::default()).await?;
     let tenant = letters::tenant_of(&app.rows, &letters.reach, &kept, id).await?;
     app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LettersRedriven { id: Some(id), filter: json!({}) }).await?;
     let asked = app.rows.ask_redrive(&letters.reach, &kept, id).await?;
@@ -106,7 +106,7 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, origin
     let reach = letters.of_tenant(tenant)?;
     let tenant = if let Reach::Tenant(tenant) = &reach { Some(tenant) } else { None };
     app.registry.note(tenant, &by, &Change::LettersRedriven { id: None, filter: sent }).await?;
-    let filter = of_what_is_kept(&app.registry, filter).await?;
+    let filter = of_what_is_kept(&app.registry, &reach, filter).await?;
     let requested = app.rows.ask_redrives(&reach, &filter).await?;
     Ok((StatusCode::ACCEPTED, Json(Requested { requested })))
 }
@@ -121,12 +121,14 @@ async fn redrive_letters(State(app): State<App>, letters: Letters<Write>, origin
     responses(
         (status = 204, description = "It is discarded"),
         (status = 404, description = "There is no such letter, it was stored or discarded, or it is another tenant's", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`legal_hold`: nothing of the tenant may go", body = Problem, content_type = "application/problem+json"),
         Refusals,
     )
 )]
 async fn delete_letter(State(app): State<App>, letters: Letters<Administer>, origin: Origin, LetterInPath(id): LetterInPath) -> Result<StatusCode> {
-    let kept = of_what_is_kept(&app.registry, LetterFilter::default()).await?;
+    let kept = of_what_is_kept(&app.registry, &letters.reach, LetterFilter::default()).await?;
     let tenant = letters::tenant_of(&app.rows, &letters.reach, &kept, id).await?;
+    refuse_under_hold(&app.registry, tenant.as_ref()).await?;
     app.registry.note(tenant.as_ref(), &letters.by(origin), &Change::LetterDiscarded { id }).await?;
     app.rows.discard(&letters.reach, &kept, id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -5,8 +5,8 @@ use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::keys::KeyRing;
 use shared::retention::{Horizon, Retention, RetentionPeriods};
-use shared::rows::{LetterFilter, Rows};
-use shared::tenants::{By, Registry};
+use shared::rows::{LetterFilter, Reach, Rows};
+use shared::tenants::{Actor, By, Registry, legal_hold};
 use shared::timestamp;
 use time::OffsetDateTime;
 
@@ -33,6 +33,36 @@ pub(crate) struct KeptFrom {
     /// Of raw, and of dead letters.
     #[schema(format = DateTime)]
     raw: Option<String>,
+}
+
+/// How long logs are to be kept, as it is sent: the days in place of those that were set, and whether there is a legal hold, where that is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionRequest {
+    /// Days for which they can be searched; no more than `rows_days`, and as many where this is not given.
+    #[schema(minimum = 1, maximum = 36_500, example = 7)]
+    index_days: Option<u32>,
+    /// Days for which they can be listed and read; no more than `raw_days`, and as many where this is not given.
+    #[schema(minimum = 1, maximum = 36_500, example = 90)]
+    rows_days: Option<u32>,
+    /// Days for which raw and dead letters are kept; for as long as the tenant where this is not given.
+    #[schema(minimum = 1, maximum = 36_500, example = 365)]
+    raw_days: Option<u32>,
+    /// Nothing goes, and the tenant cannot be deleted. As it was where this is not given; only an operator ends one.
+    legal_hold: Option<bool>,
+}
+
+impl RetentionRequest {
+    /// What it makes of what is set.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the field.
+    fn over(self, before: RetentionPeriods) -> Result<RetentionPeriods> {
+        let Self { index_days, rows_days, raw_days, legal_hold } = self;
+        let periods = RetentionPeriods { index_days, rows_days, raw_days, legal_hold: legal_hold.unwrap_or(before.legal_hold) };
+        periods.check().map_err(|(field, wrong)| Error::invalid(field, wrong))?;
+        Ok(periods)
+    }
 }
 
 /// The retention to be looked at, each field as in `PUT`.
@@ -90,23 +120,23 @@ pub(crate) struct GoingRaw {
 impl PreviewParams {
     /// # Errors
     /// [`Error::Invalid`] naming the parameter.
-    pub(crate) fn read(&self) -> Result<RetentionPeriods> {
+    pub(crate) fn read(&self) -> Result<RetentionRequest> {
         let days = |name: &'static str, sent: &Option<String>| {
             let sent = sent.as_deref().filter(|text| !text.is_empty());
             sent.map(|text| text.parse().map_err(|_| Error::invalid(name, "is a number of days from 1 to 36500"))).transpose()
         };
         let legal_hold = match self.legal_hold.as_deref() {
-            None | Some("" | "false") => false,
-            Some("true") => true,
+            None | Some("") => None,
+            Some("false") => Some(false),
+            Some("true") => Some(true),
             Some(_) => return Err(Error::invalid("legal_hold", "is true or false")),
         };
-        let periods = RetentionPeriods {
+        Ok(RetentionRequest {
             index_days: days("index_days", &self.index_days)?,
             rows_days: days("rows_days", &self.rows_days)?,
             raw_days: days("raw_days", &self.raw_days)?,
             legal_hold,
-        };
-        checked(periods)
+        })
     }
 }
 
@@ -114,13 +144,8 @@ impl PreviewParams {
 ///
 /// # Errors
 /// [`Error::Invalid`] naming what is wrong.
-pub(crate) fn read(sent: serde_json::Value) -> Result<RetentionPeriods> {
-    checked(RetentionPeriods::deserialize(sent).map_err(|e| Error::invalid("retention", e.to_string()))?)
-}
-
-fn checked(periods: RetentionPeriods) -> Result<RetentionPeriods> {
-    periods.check().map_err(|(field, wrong)| Error::invalid(field, wrong))?;
-    Ok(periods)
+pub(crate) fn read(sent: serde_json::Value) -> Result<RetentionRequest> {
+    RetentionRequest::deserialize(sent).map_err(|e| Error::invalid("retention", e.to_string()))
 }
 
 /// # Errors
@@ -133,9 +158,16 @@ pub(crate) async fn get(registry: &Registry, id: &TenantId) -> Result<RetentionV
 /// recorded all the same, and doing it again publishes again, as maintenance does.
 ///
 /// # Errors
-/// [`Error::NotFound`], or weather.
-pub(crate) async fn set(registry: &Registry, ring: &KeyRing, id: &TenantId, periods: RetentionPeriods, by: &By) -> Result<RetentionView> {
-    let retention = registry.set_retention(id, periods, now_ms(), by).await?;
+/// [`Error::Invalid`] naming the field; [`Error::Forbidden`] `operator_ends_hold`; [`Error::NotFound`]; weather.
+pub(crate) async fn set(registry: &Registry, ring: &KeyRing, id: &TenantId, request: RetentionRequest, by: &By) -> Result<RetentionView> {
+    let over = |before: RetentionPeriods| {
+        let periods = request.over(before)?;
+        if before.legal_hold && !periods.legal_hold && by.actor != Actor::Operator {
+            return Err(Error::Forbidden { code: "operator_ends_hold", detail: "only an operator ends a legal hold".to_owned() });
+        }
+        Ok(periods)
+    };
+    let retention = registry.set_retention(id, over, now_ms(), by).await?;
     publish_tenant(registry, ring, id).await?;
     Ok(retention.into())
 }
@@ -144,8 +176,9 @@ pub(crate) async fn set(registry: &Registry, ring: &KeyRing, id: &TenantId, peri
 ///
 /// # Errors
 /// [`Error::NotFound`], or weather.
-pub(crate) async fn preview(registry: &Registry, rows: &Rows, id: &TenantId, periods: RetentionPeriods) -> Result<Preview> {
+pub(crate) async fn preview(registry: &Registry, rows: &Rows, id: &TenantId, request: RetentionRequest) -> Result<Preview> {
     let (now_ms, retention) = (now_ms(), registry.retention(id).await?);
+    let periods = request.over(retention.periods)?;
     let (is, would_be) = (retention.horizon(now_ms), retention.with(periods, now_ms).horizon(now_ms));
     let (index, listed, raw) =
         tokio::try_join!(rows.held_between(id, is.index, would_be.index), rows.held_between(id, is.rows, would_be.rows), rows.held_between(id, is.raw, would_be.raw))?;
@@ -157,14 +190,29 @@ pub(crate) async fn preview(registry: &Registry, rows: &Rows, id: &TenantId, per
     })
 }
 
-/// The filter, without the letters that have gone.
+/// The filter, without the letters within reach that have gone.
 ///
 /// # Errors
 /// Weather.
-pub(crate) async fn of_what_is_kept(registry: &Registry, filter: LetterFilter) -> Result<LetterFilter> {
+pub(crate) async fn of_what_is_kept(registry: &Registry, reach: &Reach, filter: LetterFilter) -> Result<LetterFilter> {
+    let retained = match reach {
+        Reach::All => registry.retained().await?.into_iter().map(|one| (one.tenant, one.retention)).collect(),
+        Reach::Tenant(tenant) => vec![(tenant.clone(), registry.retention(tenant).await?)],
+    };
     let now_ms = now_ms();
-    let gone = registry.retained().await?.into_iter().map(|one| (one.tenant, one.retention.horizon(now_ms).raw)).filter(|(_, kept_from)| *kept_from > 0).collect();
+    let gone = retained.into_iter().map(|(tenant, retention)| (tenant, retention.horizon(now_ms).raw)).filter(|(_, kept_from)| *kept_from > 0).collect();
     Ok(LetterFilter { gone, ..filter })
+}
+
+/// # Errors
+/// [`Error::Conflict`] `legal_hold` where nothing of the tenant may go; weather.
+pub(crate) async fn refuse_under_hold(registry: &Registry, tenant: Option<&TenantId>) -> Result<()> {
+    let Some(tenant) = tenant else { return Ok(()) };
+    match registry.retention(tenant).await {
+        Ok(retention) if retention.periods.legal_hold => Err(legal_hold()),
+        Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn now_ms() -> u64 {
@@ -191,9 +239,12 @@ mod tests {
     #[test]
     fn what_is_sent_is_read_or_named() {
         let read = |index_days: &str, legal_hold: &str| {
-            PreviewParams { index_days: Some(index_days.to_owned()), legal_hold: Some(legal_hold.to_owned()), ..PreviewParams::default() }.read()
+            let params = PreviewParams { index_days: Some(index_days.to_owned()), legal_hold: Some(legal_hold.to_owned()), ..PreviewParams::default() };
+            params.read()?.over(RetentionPeriods::default())
         };
-        assert_eq!(read("7", "true").ok(), Some(RetentionPeriods { index_days: Some(7), legal_hold: true, ..RetentionPeriods::default() }));
+        let held = RetentionPeriods { index_days: Some(7), legal_hold: true, ..RetentionPeriods::default() };
+        assert_eq!(read("7", "true").ok(), Some(held));
+        assert_eq!(RetentionRequest::default().over(held).ok(), Some(RetentionPeriods { legal_hold: true, ..RetentionPeriods::default() }), "a hold is ended by its name only");
         for (days, hold, field) in [("0", "true", "index_days"), ("-1", "", "index_days"), ("7d", "", "index_days"), ("7", "yes", "legal_hold")] {
             assert!(matches!(read(days, hold), Err(Error::Invalid { faults, .. }) if faults[0].field.as_deref() == Some(field)), "{days} {hold}");
         }

@@ -5,14 +5,13 @@ use axum::extract::State;
 use shared::error::Result;
 use shared::http::{Origin, Params, SmallJson};
 use shared::problem::Problem;
-use shared::retention::RetentionPeriods;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
 use crate::access::PeopleAdmin as Administrator;
-use crate::retention::{self, Preview, PreviewParams, RetentionView};
+use crate::retention::{self, Preview, PreviewParams, RetentionRequest, RetentionView};
 
 /// What every route here may answer instead.
 #[derive(IntoResponses)]
@@ -21,7 +20,7 @@ enum Refusals {
     /// Neither the operator nor a valid key
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(Problem),
-    /// `missing_scope`
+    /// `missing_scope`, or `operator_ends_hold`
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// There is no such tenant, or it is another
@@ -49,12 +48,12 @@ async fn get_retention(State(app): State<App>, who: Administrator) -> Result<Jso
 
 /// Set a tenant's retention
 ///
-/// In place of the one it had; `{}` keeps all. A log that is kept for seven days is there on the day on which it was received (UTC) and for seven
-/// more. What is over is in no answer from 5 s after this one, and is removed within hours; what has gone does not come back when days are added.
-/// Under a legal hold nothing goes. `GET /v1/tenants/{id}/retention/preview` says beforehand what would.
+/// Days in place of those it had; without any, all is kept from now on. A log that is kept for seven days is there on the day on which it was received (UTC)
+/// and for seven more. What is over is in no answer from 5 s after this one, and is removed soon after; what has gone does not come back when days are
+/// added. Under a legal hold nothing goes; it lasts until an operator sends `"legal_hold": false`. `GET /v1/tenants/{id}/retention/preview` says beforehand what would.
 #[utoipa::path(
     put, path = "/v1/tenants/{id}/retention", tag = "retention", security(("operator" = []), ("api_key" = ["tenant:admin"])),
-    params(("id" = String, Path, description = "The tenant")), request_body = RetentionPeriods,
+    params(("id" = String, Path, description = "The tenant")), request_body = RetentionRequest,
     responses(
         (status = 200, description = "How long its logs are kept now", body = RetentionView),
         (status = 400, description = "`invalid_json`", body = Problem, content_type = "application/problem+json"),
@@ -63,8 +62,8 @@ async fn get_retention(State(app): State<App>, who: Administrator) -> Result<Jso
     )
 )]
 async fn put_retention(State(app): State<App>, who: Administrator, origin: Origin, SmallJson(sent): SmallJson<serde_json::Value>) -> Result<Json<RetentionView>> {
-    let periods = retention::read(sent)?;
-    retention::set(&app.registry, &app.ring, &who.tenant, periods, &who.by(origin)).await.map(Json)
+    let request = retention::read(sent)?;
+    retention::set(&app.registry, &app.ring, &who.tenant, request, &who.by(origin)).await.map(Json)
 }
 
 /// Preview a retention

@@ -4,4 +4,4 @@
 alter table tenants add column plan_limits jsonb not null default '{}';
 
 drop index tenants_with_quota;
-create index tenants_with_quota on tenants (id) where limits ? 'quota' or plan_limits ? 'quota';
+create index tenants_with_quota on tenants (id) where coalesce(nullif(limits, '{}'), plan_limits) ? 'quota';

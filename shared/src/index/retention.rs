@@ -36,16 +36,22 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Unavailable`]: some may be left; doing it again goes on.
-    pub async fn leave(&self, name: &str, tenants: &[&TenantId]) -> Result<Leaving> {
+    pub async fn leave(&self, name: &str, tenants: &[TenantId]) -> Result<Leaving> {
         let theirs = json!({ "terms": { "tenant": tenants } });
+        self.refresh_one(name).await?;
         let mut left = Leaving { documents: self.count_in(name, &theirs).await?, dropped: false };
         if self.count_in(name, &json!({ "match_all": {} })).await? == left.documents {
             left.dropped = self.drop_if_only(name, &theirs).await?;
         }
-        if !left.dropped {
+        if !left.dropped && left.documents > 0 {
             self.remove_in(name, &theirs).await?;
         }
         Ok(left)
+    }
+
+    async fn refresh_one(&self, name: &str) -> Result<()> {
+        self.call(Method::Post, &format!("{name}/_refresh"), &[], None, DELETE_TIMEOUT).await?;
+        Ok(())
     }
 
     async fn count_in(&self, name: &str, query: &Value) -> Result<u64> {
@@ -57,7 +63,7 @@ impl Index {
     /// anew.
     async fn drop_if_only(&self, name: &str, query: &Value) -> Result<bool> {
         self.block_writes(name, true).await?;
-        self.call(Method::Post, &format!("{name}/_refresh"), &[], None, DELETE_TIMEOUT).await?;
+        self.refresh_one(name).await?;
         let is_only = self.count_in(name, &json!({ "match_all": {} })).await? == self.count_in(name, query).await?;
         if is_only {
             self.call(Method::Delete, name, &[("ignore_unavailable", "true")], None, DELETE_TIMEOUT).await?;
@@ -77,7 +83,6 @@ impl Index {
     async fn remove_in(&self, name: &str, query: &Value) -> Result<()> {
         // A run that broke off may have left it blocked.
         self.block_writes(name, false).await?;
-        self.call(Method::Post, &format!("{name}/_refresh"), &[], None, DELETE_TIMEOUT).await?;
         loop {
             let at_once = AT_ONCE.to_string();
             let parameters = [("conflicts", "proceed"), ("refresh", "true"), ("max_docs", at_once.as_str())];

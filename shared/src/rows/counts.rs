@@ -24,7 +24,7 @@ impl Rows {
     /// [`crate::error::Error::Unavailable`], also where counting takes too long.
     pub async fn facets(&self, tenant: &TenantId, scope: &Scope, fields: &[CountBy], limit: usize) -> Result<(Vec<Facet>, u64)> {
         let fail = failed(Engine::Rows, "counting rows");
-        let rows = self.count(tenant, WholeHours::of(scope), |by_hours| Self::facets_statement(tenant, scope, limit, by_hours)).await.map_err(&fail)?;
+        let rows = self.count(tenant, scope, WholeHours::of(scope), |by_hours| Self::facets_statement(tenant, scope, limit, by_hours)).await.map_err(&fail)?;
         let mut found = vec![Facet::default(); fields.len()];
         let mut total = 0;
         for row in &rows {
@@ -53,10 +53,10 @@ impl Rows {
     }
 
     /// Counts by whole hours where they are counted, else by rows.
-    async fn count(&self, tenant: &TenantId, hours: Option<WholeHours>, statement: impl Fn(bool) -> QueryBuilder<Postgres>) -> sqlx::Result<Vec<PgRow>> {
+    async fn count(&self, tenant: &TenantId, scope: &Scope, hours: Option<WholeHours>, statement: impl Fn(bool) -> QueryBuilder<Postgres>) -> sqlx::Result<Vec<PgRow>> {
         let mut tx = self.pool.begin_with(BEGIN_READING).await?;
         let by_hours = match hours {
-            Some(hours) => hours.are_counted(&mut tx, tenant).await?,
+            Some(hours) => hours.are_counted(&mut tx, tenant, scope).await?,
             None => false,
         };
         statement(by_hours).build().fetch_all(&mut *tx).await
@@ -90,7 +90,7 @@ impl Rows {
     pub async fn histogram(&self, tenant: &TenantId, scope: &Scope, bars: &Bars) -> Result<Counted> {
         let fail = failed(Engine::Rows, "counting rows");
         let hours = WholeHours::of(scope).filter(|_| bars.interval_ms % HOUR_MS == 0);
-        let rows = self.count(tenant, hours, |by_hours| Self::histogram_statement(tenant, scope, bars, by_hours)).await.map_err(&fail)?;
+        let rows = self.count(tenant, scope, hours, |by_hours| Self::histogram_statement(tenant, scope, bars, by_hours)).await.map_err(&fail)?;
         let mut counted = BTreeMap::<i64, Counts>::new();
         for row in &rows {
             let bar = timestamp::from_datetime(row.try_get("bar").map_err(&fail)?);

@@ -147,6 +147,10 @@ impl Rows {
 
 async fn add_up(pool: &PgPool) -> sqlx::Result<u64> {
     let mut tx = pool.begin_with(BEGIN_WRITING).await?;
+    // What a processor of an older version stored is not known by its day: its hours are counted anew.
+    let unknown = "insert into public.hourly_counts_new (tenant, hour, service, level, logs) \
+         select distinct tenant, hour, '', 0::smallint, null::bigint from public.hourly_counts_new where logs is not null and received = '1970-01-01'";
+    sqlx::query(unknown).execute(&mut *tx).await?;
     // In one order, and past what another is at: of two who add to the same hours, neither waits for one who waits for it.
     let statement = "with taken as (select ctid from public.hourly_counts_new where logs is not null for update skip locked), \
              gone as ( \
@@ -206,10 +210,15 @@ impl WholeHours {
         any.then_some(Self { first, last })
     }
 
-    /// Whether all of them are counted: else their rows are to be looked at.
-    pub(super) async fn are_counted(self, tx: &mut PgConnection, tenant: &TenantId) -> sqlx::Result<bool> {
-        let mut sql = QueryBuilder::new("select not exists (select 1 from public.hourly_counts_new r where r.logs is null");
+    /// Whether all of them are counted, by the day of receipt where that makes a difference: else their rows are to be looked at.
+    pub(super) async fn are_counted(self, tx: &mut PgConnection, tenant: &TenantId, scope: &Scope) -> sqlx::Result<bool> {
+        let mut sql = QueryBuilder::new("select not exists (select 1 from public.hourly_counts_new r where (r.logs is null");
+        sql.push(if scope.horizon.rows > 0 { " or r.received = '1970-01-01')" } else { ")" });
         self.push_bounds(&mut sql, tenant);
+        if scope.horizon.rows > 0 {
+            sql.push(" union all select 1 from public.hourly_counts r where r.received = '1970-01-01'");
+            self.push_bounds(&mut sql, tenant);
+        }
         sql.push(")").build_query_scalar().fetch_one(tx).await
     }
 

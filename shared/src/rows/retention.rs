@@ -1,10 +1,11 @@
 //! What goes because its days are over: partitions, counts, dead letters and the names of raw objects; and how much that is.
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::partitions::ReceiptMonth;
+use super::read::BEGIN_READING;
 use super::{Rows, on};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, TenantId};
@@ -29,26 +30,12 @@ pub struct HeldLogs {
     pub raw_bytes: i64,
 }
 
-/// Nobody else changes a raw object while this is held.
-#[derive(Debug)]
-pub struct ObjectLock(Transaction<'static, Postgres>);
-
-impl ObjectLock {
-    /// Lets go.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Unavailable`]: then it ends with its connection.
-    pub async fn release(self) -> Result<()> {
-        self.0.commit().await.map_err(failed(Engine::Rows, "releasing a raw object"))
-    }
-}
-
 impl Rows {
     /// Drops a tenant's partitions of months that ended before a moment, in milliseconds since 1970, and the counts of what was received before
     /// it. Answers how many partitions were dropped.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unavailable`].
+    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's table is locked for long.
     pub async fn drop_before(&self, tenant: &TenantId, unix_ms: u64) -> Result<u64> {
         let fail = failed(Engine::Rows, "dropping what is over");
         let names: Vec<String> = sqlx::query_scalar(
@@ -86,7 +73,7 @@ impl Rows {
         done.map(|done| done.rows_affected()).map_err(failed(Engine::Rows, "removing dead letters"))
     }
 
-    /// Forgets the names of a tenant's raw objects of days before a moment, in milliseconds since 1970.
+    /// Forgets the names of a tenant's raw objects of days before a moment, in milliseconds since 1970. Answers how many.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's schema is not there.
@@ -116,28 +103,43 @@ impl Rows {
              ) select * from counted, letters, measured";
         let (from, to): (Uuid, Uuid) = (BatchId::floor(from_ms), BatchId::floor(to_ms));
         let at = |ms: u64| timestamp::to_datetime(i64::try_from(ms).unwrap_or(timestamp::MAX));
-        let held = sqlx::query_as(statement).bind(tenant.as_str()).bind(from).bind(to).bind(at(from_ms)).bind(at(to_ms)).fetch_one(&self.pool).await;
-        held.map_err(failed(Engine::Rows, "counting what would go"))
+        let fail = failed(Engine::Rows, "counting what would go");
+        let mut tx = self.pool.begin_with(BEGIN_READING).await.map_err(&fail)?;
+        sqlx::query_as(statement).bind(tenant.as_str()).bind(from).bind(to).bind(at(from_ms)).bind(at(to_ms)).fetch_one(&mut *tx).await.map_err(fail)
     }
 
-    /// Waits until nobody else changes this raw object. Processes do not share one otherwise: whoever rewrites it reads it first.
+    /// Gives up indexing what was received of a tenant before a moment, in milliseconds since 1970, and is pending still: it is over for the index.
+    /// Answers how many batches that concerned.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unavailable`].
-    pub async fn lock_object(&self, path: &str) -> Result<ObjectLock> {
-        let fail = failed(Engine::Rows, "locking a raw object");
-        let mut tx = self.pool.begin().await.map_err(&fail)?;
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 1))").bind(path).execute(&mut *tx).await.map_err(fail)?;
-        Ok(ObjectLock(tx))
+    /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's table is locked or not there.
+    pub async fn give_up_pending(&self, tenant: &TenantId, unix_ms: u64) -> Result<u64> {
+        let fail = failed(Engine::Rows, "giving up what is pending");
+        let mut tx = self.pool.begin_with(BEGIN_WRITING).await.map_err(&fail)?;
+        let batches: Vec<Uuid> = sqlx::query_scalar("select batch_id from public.receipts where tenant = $1 and pending > 0 and batch_id < $2 order by batch_id for update")
+            .bind(tenant.as_str())
+            .bind(BatchId::floor(unix_ms))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&fail)?;
+        if batches.is_empty() {
+            return Ok(0);
+        }
+        let rows = "update {schema}.log_rows r set index_state = 3 from unnest($1::uuid[]) as b (batch) \
+             where r.id between b.batch and overlay(b.batch::text placing 'ffff' from 33)::uuid and r.index_state = 0";
+        sqlx::query(on(tenant, rows)).bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
+        let receipts = "update public.receipts set not_wanted = not_wanted + pending, pending = 0 where batch_id = any($1)";
+        sqlx::query(receipts).bind(&batches).execute(&mut *tx).await.map_err(&fail)?;
+        tx.commit().await.map_err(fail)?;
+        Ok(batches.len() as u64)
     }
 }
 
+/// Of the counts that were added up only, and in the order in which they are: those of the last minute go another day.
 async fn forget_counts(tx: &mut PgConnection, tenant: &TenantId, unix_ms: u64) -> sqlx::Result<()> {
     let day = timestamp::to_datetime(i64::try_from(unix_ms).unwrap_or(timestamp::MAX)).date();
-    for statement in
-        ["delete from public.hourly_counts_new where tenant = $1 and received < $2 and logs is not null", "delete from public.hourly_counts where tenant = $1 and received < $2"]
-    {
-        sqlx::query(statement).bind(tenant.as_str()).bind(day).execute(&mut *tx).await?;
-    }
-    Ok(())
+    let statement = "with over as ( \
+             select ctid from public.hourly_counts where tenant = $1 and received < $2 order by hour, service, level, language, received for update \
+         ) delete from public.hourly_counts c using over where c.ctid = over.ctid";
+    sqlx::query(statement).bind(tenant.as_str()).bind(day).execute(tx).await.map(drop)
 }

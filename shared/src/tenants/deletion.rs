@@ -31,7 +31,7 @@ impl Registry {
     pub async fn begin_deletion(&self, id: &TenantId, grace: Duration, by: &By) -> Result<()> {
         let fail = failed(Engine::Control, "deleting a tenant");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
-        hold(&mut tx, id).await?;
+        refuse_under_hold(&mut tx, id).await?;
         let deletion = "update tenants set status_before = status, status = 'deleting', delete_at = now() + make_interval(secs => $2), updated_at = now() \
              where id = $1 and status not in ('deleting', 'deleted') returning delete_at";
         let delete_at: Option<OffsetDateTime> = sqlx::query_scalar(deletion).bind(id.as_str()).bind(grace.as_secs_f64()).fetch_optional(&mut *tx).await.map_err(&fail)?;
@@ -104,15 +104,21 @@ impl Registry {
     }
 }
 
-/// Holds the tenant's row, so that no legal hold begins meanwhile.
+/// What is told of what would go under a legal hold.
+#[must_use]
+pub fn legal_hold() -> Error {
+    Error::Conflict { code: "legal_hold", detail: "its logs are under a legal hold: an operator can end that, with PUT /v1/tenants/{id}/retention".to_owned() }
+}
+
+/// Locks the tenant's row, so that no legal hold begins meanwhile, and sees whether there is one.
 ///
 /// # Errors
 /// [`Error::Conflict`] `legal_hold`; [`Error::Unavailable`].
-async fn hold(tx: &mut PgConnection, id: &TenantId) -> Result<()> {
+async fn refuse_under_hold(tx: &mut PgConnection, id: &TenantId) -> Result<()> {
     let statement = "select retention from tenants where id = $1 for no key update";
     let found: Option<Json<Retention>> = sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(tx).await.map_err(failed(Engine::Control, "deleting a tenant"))?;
     if found.is_some_and(|found| found.0.periods.legal_hold) {
-        return Err(Error::Conflict { code: "legal_hold", detail: "its logs are under a legal hold: end that first, with PUT /v1/tenants/{id}/retention".to_owned() });
+        return Err(legal_hold());
     }
     Ok(())
 }

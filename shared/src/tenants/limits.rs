@@ -87,6 +87,11 @@ impl Registry {
         let is_other = done.rows_affected() > 0;
         if is_other {
             renew_grants(&mut tx, id).await.map_err(&fail)?;
+            let counts = "select plan_limits from tenants where id = $1 and limits = '{}'";
+            let counting: Option<Json<TenantLimits>> = sqlx::query_scalar(counts).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
+            if let Some(Json(limits)) = counting {
+                changes::record(&mut tx, id, &By::SYSTEM, &Change::LimitsSet { limits: &limits }).await.map_err(&fail)?;
+            }
         }
         tx.commit().await.map_err(fail)?;
         Ok(is_other)

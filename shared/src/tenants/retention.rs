@@ -1,5 +1,6 @@
 //! How long tenants' logs are kept.
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -9,17 +10,33 @@ use super::{Registry, renew_grants};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::failed;
-use crate::retention::{Days, Retention, RetentionPeriods};
+use crate::retention::{Retention, RetentionPeriods};
 
-/// A tenant of whom something goes.
+/// A tenant whose logs are kept for so many days, or were once.
 #[derive(Debug, Clone)]
 pub struct Retained {
     /// Which.
     pub tenant: TenantId,
     /// How long its logs are kept.
     pub retention: Retention,
-    /// All that was received on a day before these was removed.
-    pub removed_before: Days,
+    /// What was removed of them.
+    pub removed: RemovedDays,
+}
+
+/// All that was received on a day before these, counted since 1970-01-01, was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemovedDays {
+    /// From the index.
+    pub index: u64,
+    /// From rows.
+    pub rows: u64,
+    /// From raw.
+    pub raw: u64,
+    /// From dead letters.
+    pub letters: u64,
+    /// When raw was gone through last, in milliseconds since 1970: what was put later into days that had been removed is looked for again.
+    pub raw_at_ms: u64,
 }
 
 impl Registry {
@@ -34,16 +51,19 @@ impl Registry {
         found.map(|found| found.0).ok_or(Error::NotFound("tenant"))
     }
 
-    /// Sets how long a tenant's logs are kept, from this moment on. Every key of it has a new version: publish them after.
+    /// Sets how long a tenant's logs are kept, from this moment on, as `over` makes it of what is set. Of two who set it at once, the second sees what
+    /// the first made of it. Every key of it has a new version: publish them after.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::Unavailable`].
-    pub async fn set_retention(&self, id: &TenantId, periods: RetentionPeriods, now_ms: u64, by: &By) -> Result<Retention> {
+    /// What `over` says; [`Error::NotFound`]; [`Error::Unavailable`].
+    pub async fn set_retention(&self, id: &TenantId, over: impl FnOnce(RetentionPeriods) -> Result<RetentionPeriods>, now_ms: u64, by: &By) -> Result<Retention> {
         let fail = failed(Engine::Control, "setting a retention");
         let mut tx = self.pool.begin().await.map_err(&fail)?;
         let statement = "select retention from tenants where id = $1 and status not in ('deleting', 'deleted') for no key update";
         let before: Option<Json<Retention>> = sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(&fail)?;
-        let retention = before.ok_or(Error::NotFound("tenant"))?.0.with(periods, now_ms);
+        let before = before.ok_or(Error::NotFound("tenant"))?.0;
+        let periods = over(before.periods)?;
+        let retention = before.with(periods, now_ms);
         let update = "update tenants set retention = $2, updated_at = now() where id = $1";
         sqlx::query(update).bind(id.as_str()).bind(Json(retention)).execute(&mut *tx).await.map_err(&fail)?;
         renew_grants(&mut tx, id).await.map_err(&fail)?;
@@ -52,30 +72,40 @@ impl Registry {
         Ok(retention)
     }
 
-    /// All tenants of whom something goes, or has gone.
+    /// All tenants whose logs are kept for so many days, or were once; those that are being deleted included.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn retained(&self) -> Result<Vec<Retained>> {
         let fail = failed(Engine::Control, "reading retentions");
-        let statement = "select id, retention, removed_before from tenants where retention <> '{}' and status not in ('deleting', 'deleted') order by id";
+        let statement = "select id, retention, removed_before from tenants where retention <> '{}' and status <> 'deleted' order by id";
         let rows = sqlx::query(statement).fetch_all(&self.pool).await.map_err(&fail)?;
         let read = |row: &PgRow| {
             Ok(Retained {
                 tenant: TenantId::parse(row.try_get("id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
                 retention: row.try_get::<Json<_>, _>("retention")?.0,
-                removed_before: row.try_get::<Json<_>, _>("removed_before")?.0,
+                removed: row.try_get::<Json<_>, _>("removed_before")?.0,
             })
         };
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(fail)
+    }
+
+    /// Whether a tenant is under a legal hold now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn is_held(&self, id: &TenantId) -> Result<bool> {
+        let statement = "select coalesce((retention #>> '{periods,legal_hold}')::bool, false) from tenants where id = $1";
+        let held: Option<bool> = sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(&self.pool).await.map_err(failed(Engine::Control, "looking for a legal hold"))?;
+        Ok(held.unwrap_or_default())
     }
 
     /// Notes up to which days a tenant's logs were removed.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: then they are removed once more.
-    pub async fn note_removed(&self, id: &TenantId, removed_before: Days) -> Result<()> {
+    pub async fn note_removed(&self, id: &TenantId, removed: RemovedDays) -> Result<()> {
         let update = "update tenants set removed_before = $2 where id = $1";
-        sqlx::query(update).bind(id.as_str()).bind(Json(removed_before)).execute(&self.pool).await.map(drop).map_err(failed(Engine::Control, "noting what was removed"))
+        sqlx::query(update).bind(id.as_str()).bind(Json(removed)).execute(&self.pool).await.map(drop).map_err(failed(Engine::Control, "noting what was removed"))
     }
 }

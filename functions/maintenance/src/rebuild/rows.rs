@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use shared::archive::SHARED;
 use shared::error::{Error, Result, chain};
 use shared::fault;
 use shared::ids::{BatchId, TenantId};
@@ -44,7 +45,7 @@ pub(super) async fn rebuild(app: &App, tenant: &TenantId, period: Period, rebuil
 
 /// Whether a raw object may hold a tenant's logs: it is the tenant's own, or shared.
 fn may_hold(path: &str, tenant: &TenantId) -> bool {
-    path.rsplit('/').nth(1).is_some_and(|owner| owner == tenant.as_str() || owner == "_shared")
+    path.rsplit('/').nth(1).is_some_and(|owner| owner == tenant.as_str() || owner == SHARED)
 }
 
 /// Rows of the wanted batches that an object holds.

@@ -49,10 +49,11 @@ pub(crate) struct LetterPage {
 pub(crate) async fn list(registry: &Registry, rows: &Rows, letters: Letters<Read>, query: LetterQuery) -> Result<LetterPage> {
     let LetterQuery { tenant, stage, code, batch_id, from, to, limit, cursor } = query;
     let (tenant, filter) = RedriveRequest { tenant, stage, code, batch_id, from, to }.read()?;
-    let filter = of_what_is_kept(registry, filter).await?;
+    let reach = letters.of_tenant(tenant)?;
+    let filter = of_what_is_kept(registry, &reach, filter).await?;
     let limit = paging::limit(limit.as_deref())?;
     let before = cursor.as_deref().map(paging::read_id).transpose()?;
-    let mut found = rows.dead_letters(&letters.of_tenant(tenant)?, &filter, before, paging::one_more(limit)).await?;
+    let mut found = rows.dead_letters(&reach, &filter, before, paging::one_more(limit)).await?;
     let next_cursor = paging::cut(&mut found, limit, |last| last.id);
     Ok(LetterPage { dead_letters: found, next_cursor })
 }
