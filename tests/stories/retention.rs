@@ -179,6 +179,14 @@ fn what_is_over_is_in_no_answer_at_once_and_leaves_the_stores_and_nobody_elses_d
             until_shown(&reader, &logs_of(listed), &logs_of(found)).await;
             says_the_same(world, &reader, (listed, &own[5..]), 6, (raw, &own[7..])).await;
         }
+        // A letter that is kept longer than rows of its day is not stored where nobody would see it.
+        let letter = format!("/v1/dead-letters/{}", log_id(&own[6], 1));
+        acme.post(&format!("{letter}/redrive"), &json!({})).await.ok(202);
+        let look = async || {
+            let seen = acme.get(&letter, &[]).await.ok(200);
+            if seen["code"] == "past_retention" { Ok(()) } else { Err(seen.to_string()) }
+        };
+        eventually(SOON, "it stays, and says why", look).await;
         assert_eq!(acme.list(&[]).await["kept_from"], now_set["kept_from"]["rows"]);
         assert_eq!(acme.search("mayfly").await["kept_from"], now_set["kept_from"]["index"]);
         assert_eq!(shown(&globex).await, [logs_of(&others), logs_of(&others), logs_of(&others)]);

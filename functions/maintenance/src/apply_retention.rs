@@ -25,7 +25,7 @@ use crate::alone::alone;
 /// How long after its budget a run is given up: longer than what it had begun may take by its own timeouts.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(300);
 /// How long it is left alone after something went wrong with one tenant, index or day: nobody is in a hurry, and it may be wrong for long.
-const REST: Duration = Duration::from_secs(1_800);
+const REST: Duration = Duration::from_secs(600);
 
 /// What was removed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Applied {
     pub objects: u64,
     /// Raw objects that others are still in, or were the last to leave.
     pub shared_objects: u64,
-    /// Tenants, indices, days and objects with which something is wrong; each was logged, and is tried again in half an hour.
+    /// Tenants, indices, days and objects with which something is wrong; each was logged, and is tried again in ten minutes.
     pub failed: usize,
 }
 
@@ -108,8 +108,8 @@ const RESTS: &str = "apply_retention_rests";
 
 async fn apply(app: &App, now_ms: u64, budget: Duration) -> Result<Applied> {
     let due = |one: Retained| Due { kept: one.retention.days(now_ms), tenant: one.tenant, removed: one.removed, is_stuck: false };
-    // Under a legal hold nothing goes, not even what was over before.
-    let mut due: Vec<Due> = app.registry.retained().await?.into_iter().filter(|one| !one.retention.periods.legal_hold).map(due).collect();
+    // Under a legal hold nothing goes, not even what was over before. What belongs to a tenant that is being deleted goes with it, or is restored.
+    let mut due: Vec<Due> = app.registry.retained().await?.into_iter().filter(|one| !one.retention.periods.legal_hold && !one.is_ending).map(due).collect();
     due.retain(|one| one.kept.index > one.removed.index || one.kept.rows > one.removed.rows || one.kept.raw > one.removed.raw.min(one.removed.letters));
     let mut run = Run { app, now_ms, until: Instant::now() + budget, done: Applied { tenants: due.len(), ..Applied::default() } };
     if due.is_empty() {

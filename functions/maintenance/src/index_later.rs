@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use shared::error::{Error, Result};
+use shared::error::{Error, Result, chain};
 use shared::ids::{LogId, TenantId};
 use shared::raw::{self, RawLine};
 use shared::rows::PendingRow;
@@ -70,7 +70,14 @@ async fn measured(app: &App, tenant: &TenantId, rows: &[PendingRow]) -> Result<V
         };
         let tenant = tenant.clone();
         let work = tokio::task::spawn_blocking(move || raw::read_frame(&frame).map(|text| bytes_of(&text, &tenant, &ids)));
-        work.await.map_err(|e| Error::internal("reading a raw frame", e))?
+        match work.await.map_err(|e| Error::internal("reading a raw frame", e))? {
+            Ok(found) => Ok(found),
+            // What it held is counted as lost, and keeps nothing else out.
+            Err(error) => {
+                tracing::error!(path, offset, cause = chain(&error), "a raw frame that rows name cannot be read");
+                Ok(Vec::new())
+            }
+        }
     });
     stream::iter(read).buffer_unordered(FRAMES_AT_ONCE).try_concat().await
 }

@@ -68,7 +68,7 @@ pub async fn rebuild(app: &App, tenant: &TenantId, period: Period, into: Into, p
     let horizon = app.registry.retention(tenant).await?.horizon(app.queue.now_ms());
     let mut rebuilt = Rebuilt::default();
     if into != Into::OpenSearch {
-        rows::rebuild(app, tenant, period.since(horizon.rows), &mut rebuilt, &progress).await?;
+        rows::rebuild(app, tenant, period.since(horizon.rows), horizon.index, &mut rebuilt, &progress).await?;
     }
     if into != Into::Postgres {
         rebuilt.documents_lost = documents::find_lost(app, tenant, period.since(horizon.index), &progress).await?;

@@ -19,6 +19,7 @@ use shared::record::Fault;
 use shared::rows::{LetterKind, Restored, WholeLetter};
 use uuid::Uuid;
 
+use self::read::Recovered;
 use crate::App;
 
 /// Records that are redriven side by side: each waits for three stores, and holds 1 MiB at most. Entries go one by one.
@@ -129,6 +130,21 @@ async fn carry_out(app: &App, due: &WholeLetter) -> Redriven {
     }
 }
 
+/// What would be in no answer once it was stored is not: its letter stays as long as raw is kept.
+async fn hold_to_retention(app: &App, recovered: &mut Recovered) -> Result<(), Stays> {
+    let (tenant, received) = (&recovered.receipt.tenant, recovered.receipt.batch.unix_ms());
+    let horizon = match app.registry.retention(tenant).await {
+        Ok(retention) => retention.horizon(app.queue.now_ms()),
+        Err(Error::NotFound(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if received < horizon.rows {
+        return Err(Fault::new("past_retention", "it was received longer ago than its tenant's rows are kept: stored, it would be in no answer").into());
+    }
+    recovered.wanted &= received >= horizon.index;
+    Ok(())
+}
+
 /// Where Postgres does not take that, the letter is due again all the same, a little later.
 async fn postpone(app: &App, id: Uuid) {
     if let Err(error) = app.rows.postpone_redrive(id).await {
@@ -138,7 +154,8 @@ async fn postpone(app: &App, id: Uuid) {
 
 /// Stores what a letter holds. Answers how many records that were; `None` where another ended it meanwhile.
 async fn store(app: &App, due: &WholeLetter) -> Result<Option<usize>, Stays> {
-    let recovered = read::read(&app.rows, due).await?;
+    let mut recovered = read::read(&app.rows, due).await?;
+    hold_to_retention(app, &mut recovered).await?;
     let (archive, index) = (app.archive.clone(), app.index.clone());
     let work = tokio::task::spawn_blocking(move || prepare::prepare(&archive, &index, &recovered));
     let mut prepared = work.await.map_err(|panic| Error::internal("reading a dead letter", panic))??;

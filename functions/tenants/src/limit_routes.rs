@@ -31,7 +31,7 @@ async fn get_limits(State(app): State<App>, _: Operator, TenantInPath(id): Tenan
 
 /// Set a tenant's limits
 ///
-/// In place of those it had; `{}` takes all of them away. They count everywhere within 5 s of the answer.
+/// In place of those it had; `{}` takes all of its own away, and then those of its plan count, if that has any. They count everywhere within 5 s of the answer.
 #[utoipa::path(
     put, path = "/v1/tenants/{id}/limits", tag = "limits", security(("operator" = [])), params(("id" = String, Path, description = "The tenant")), request_body = TenantLimits,
     responses(
@@ -52,8 +52,7 @@ async fn put_limits(
     SmallJson(sent): SmallJson<serde_json::Value>,
 ) -> Result<Json<TenantLimits>> {
     let set = limits::read(sent)?;
-    limits::set(&app.registry, &app.ring, &id, &set, &operator.by(origin)).await?;
-    Ok(Json(set))
+    limits::set(&app.registry, &app.ring, &id, &set, &operator.by(origin)).await.map(Json)
 }
 
 /// Read what was refused

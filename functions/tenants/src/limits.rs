@@ -19,12 +19,13 @@ pub(crate) fn read(sent: serde_json::Value) -> Result<TenantLimits> {
     Ok(limits)
 }
 
-/// Sets what a tenant may send. It counts for all its keys within 5 s of the answer; where it cannot be published it is recorded all the same,
+/// Sets what a tenant may send, and answers what counts: without limits of its own those of its plan. It counts for all its keys within 5 s of the answer; where it cannot be published it is recorded all the same,
 /// and doing it again publishes again, as maintenance does.
 ///
 /// # Errors
 /// [`Error::NotFound`], or weather.
-pub(crate) async fn set(registry: &Registry, ring: &KeyRing, id: &TenantId, limits: &TenantLimits, by: &By) -> Result<()> {
+pub(crate) async fn set(registry: &Registry, ring: &KeyRing, id: &TenantId, limits: &TenantLimits, by: &By) -> Result<TenantLimits> {
     registry.set_limits(id, limits, by).await?;
-    publish_tenant(registry, ring, id).await
+    publish_tenant(registry, ring, id).await?;
+    registry.limits(id).await
 }

@@ -207,6 +207,10 @@ pub(crate) fn decimal(value: &Value) -> Result<Decimal, String> {
 }
 
 fn limits(value: &Value) -> Result<TenantLimits, String> {
+    // A list would be read as the fields in their order.
+    if !value.is_object() {
+        return Err("must be an object".to_owned());
+    }
     TenantLimits::deserialize(value).map_err(|e| e.to_string())
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{DELETE_TIMEOUT, Failure, Index};
 use crate::error::{Engine, Error, Result};
+use crate::grant::DEFAULT_CLASS;
 use crate::ids::TenantId;
 use crate::timestamp::{self, DAY_MS};
 
@@ -21,7 +22,7 @@ pub struct Leaving {
 }
 
 impl Index {
-    /// All indices, with the day of receipt of their logs, counted from 1970-01-01.
+    /// All indices of this hub, with the day of receipt of their logs, counted from 1970-01-01.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -29,7 +30,7 @@ impl Index {
         let path = format!("_cat/indices/{}-*", self.settings.prefix);
         let listed = self.call(Method::Get, &path, &[("format", "json"), ("h", "index"), ("expand_wildcards", "open,closed")], None, DELETE_TIMEOUT).await?;
         let names = listed.as_array().into_iter().flatten().filter_map(|line| line["index"].as_str());
-        Ok(names.filter_map(|name| Some((name.to_owned(), day_of(name)?))).collect())
+        Ok(names.filter_map(|name| Some((name.to_owned(), day_of(&self.settings.prefix, name)?))).collect())
     }
 
     /// Removes these tenants' documents from one index, and the index where it holds nobody else's.
@@ -97,9 +98,9 @@ impl Index {
     }
 }
 
-/// The day in the name of an index, `{prefix}-{class}-{yyyy.mm.dd}`.
-fn day_of(name: &str) -> Option<u64> {
-    let (_, day) = name.rsplit_once('-')?;
+/// The day in the name of an index, `{prefix}-{class}-{yyyy.mm.dd}`; `None` for one of another hub, whose prefix may begin with ours.
+fn day_of(prefix: &str, name: &str) -> Option<u64> {
+    let day = name.strip_prefix(prefix)?.strip_prefix('-')?.strip_prefix(DEFAULT_CLASS)?.strip_prefix('-')?;
     let midnight = timestamp::parse(&format!("{}T00:00:00Z", day.replace('.', "-"))).ok()?;
     u64::try_from(midnight).ok().map(|ms| ms / DAY_MS)
 }
@@ -110,8 +111,11 @@ mod tests {
 
     #[test]
     fn a_name_tells_its_day() {
-        assert_eq!(day_of("logs-standard-1970.01.02"), Some(1));
-        assert_eq!(day_of("my-logs-standard-2025.10.10"), Some(20_371));
-        assert_eq!(["logs", "logs-standard", "logs-standard-2025.13.01"].map(day_of), [None; 3]);
+        assert_eq!(day_of("logs", "logs-standard-1970.01.02"), Some(1));
+        assert_eq!(day_of("my-logs", "my-logs-standard-2025.10.10"), Some(20_371));
+        assert_eq!(
+            ["logs", "logs-standard", "logs-standard-2025.13.01", "logs-staging-standard-2025.10.10", "my-logs-standard-2025.10.10"].map(|name| day_of("logs", name)),
+            [None; 5]
+        );
     }
 }

@@ -24,6 +24,8 @@ pub struct ShortBatch {
     pub batch: BatchId,
     /// Rows that are not there.
     pub lacking: i64,
+    /// Whether logs of it were kept out of the index.
+    pub has_not_wanted: bool,
 }
 
 impl Rows {
@@ -32,12 +34,12 @@ impl Rows {
     /// # Errors
     /// [`crate::error::Error::Unavailable`], or [`crate::error::Error::Internal`] where the tenant's schema is not there.
     pub async fn short_batches(&self, tenant: &TenantId, from: Uuid, to: Uuid) -> Result<Vec<ShortBatch>> {
-        let statement = "select r.batch_id, r.stored - coalesce(c.rows, 0) as lacking from public.receipts r \
+        let statement = "select r.batch_id, r.stored - coalesce(c.rows, 0) as lacking, r.not_wanted > 0 from public.receipts r \
              left join (select overlay(id::text placing '0000' from 33)::uuid as batch_id, count(*) as rows from {schema}.log_rows where id >= $2 and id < $3 group by 1) c using (batch_id) \
              where r.tenant = $1 and r.batch_id >= $2 and r.batch_id < $3 and r.stored > coalesce(c.rows, 0) order by r.batch_id";
-        let rows: Vec<(Uuid, i64)> =
+        let rows: Vec<(Uuid, i64, bool)> =
             sqlx::query_as(on(tenant, statement)).bind(tenant.as_str()).bind(from).bind(to).fetch_all(&self.pool).await.map_err(failed(Engine::Rows, "looking for lost rows"))?;
-        Ok(rows.into_iter().filter_map(|(batch, lacking)| Some(ShortBatch { batch: BatchId::try_from(batch).ok()?, lacking })).collect())
+        Ok(rows.into_iter().filter_map(|(batch, lacking, has_not_wanted)| Some(ShortBatch { batch: BatchId::try_from(batch).ok()?, lacking, has_not_wanted })).collect())
     }
 
     /// Makes rows again, in one transaction, and counts in the receipts what they now say of the index. Left out are rows that are

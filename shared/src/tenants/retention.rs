@@ -21,6 +21,8 @@ pub struct Retained {
     pub retention: Retention,
     /// What was removed of them.
     pub removed: RemovedDays,
+    /// Whether it is being deleted.
+    pub is_ending: bool,
 }
 
 /// All that was received on a day before these, counted since 1970-01-01, was removed.
@@ -78,13 +80,14 @@ impl Registry {
     /// [`Error::Unavailable`].
     pub async fn retained(&self) -> Result<Vec<Retained>> {
         let fail = failed(Engine::Control, "reading retentions");
-        let statement = "select id, retention, removed_before from tenants where retention <> '{}' and status <> 'deleted' order by id";
+        let statement = "select id, retention, removed_before, status = 'deleting' as is_ending from tenants where retention <> '{}' and status <> 'deleted' order by id";
         let rows = sqlx::query(statement).fetch_all(&self.pool).await.map_err(&fail)?;
         let read = |row: &PgRow| {
             Ok(Retained {
                 tenant: TenantId::parse(row.try_get("id")?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
                 retention: row.try_get::<Json<_>, _>("retention")?.0,
                 removed: row.try_get::<Json<_>, _>("removed_before")?.0,
+                is_ending: row.try_get("is_ending")?,
             })
         };
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(fail)

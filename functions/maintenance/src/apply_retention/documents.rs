@@ -15,7 +15,8 @@ pub(super) async fn leave(run: &mut Run<'_>, due: &mut [Due]) -> Result<()> {
         }
         // Days that were looked at before, too: what the index had missed may have been made up for since.
         let over: Vec<TenantId> = due.iter().filter(|one| one.kept.index > day).map(|one| one.tenant.clone()).collect();
-        let leaving = not_held(run.app, over).await?;
+        let leaving = not_held(run.app, over.clone()).await?;
+        due.iter_mut().filter(|one| over.contains(&one.tenant) && !leaving.contains(&one.tenant)).for_each(|one| one.is_stuck = true);
         if leaving.is_empty() {
             continue;
         }

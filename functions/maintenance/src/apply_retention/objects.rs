@@ -29,7 +29,8 @@ pub(super) async fn leave(run: &mut Run<'_>, due: &mut [Due]) -> Result<()> {
             return Ok(());
         }
         let over: Vec<TenantId> = due.iter().filter(|one| one.kept.raw > day).map(|one| one.tenant.clone()).collect();
-        let leaving: HashSet<TenantId> = not_held(run.app, over).await?.into_iter().collect();
+        let leaving: HashSet<TenantId> = not_held(run.app, over.clone()).await?.into_iter().collect();
+        due.iter_mut().filter(|one| over.contains(&one.tenant) && !leaving.contains(&one.tenant)).for_each(|one| one.is_stuck = true);
         if leaving.is_empty() {
             continue;
         }

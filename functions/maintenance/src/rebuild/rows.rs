@@ -1,6 +1,6 @@
 //! Rows made again of raw.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -10,7 +10,7 @@ use shared::fault;
 use shared::ids::{BatchId, TenantId};
 use shared::raw::{RawLine, frames};
 use shared::record::Record;
-use shared::rows::{IndexState, NewRow};
+use shared::rows::{IndexState, NewRow, ShortBatch};
 
 use super::Rebuilt;
 use crate::{App, Period};
@@ -18,18 +18,23 @@ use crate::{App, Period};
 /// Objects that are fetched at the same time: one is at most some megabytes.
 const OBJECTS_AT_ONCE: usize = 2;
 
-/// Makes what rows are lacking, and counts.
-pub(super) async fn rebuild(app: &App, tenant: &TenantId, period: Period, rebuilt: &mut Rebuilt, progress: &impl Fn(&str)) -> Result<()> {
+/// Batches that lack rows, and whether all of each were in the index.
+type Wanted = HashMap<BatchId, bool>;
+
+/// Makes what rows are lacking, and counts. What was received before `index_from`, in milliseconds since 1970, is not to be indexed.
+pub(super) async fn rebuild(app: &App, tenant: &TenantId, period: Period, index_from: u64, rebuilt: &mut Rebuilt, progress: &impl Fn(&str)) -> Result<()> {
     progress(&format!("{tenant}: looking for lost rows"));
     let (from, to) = period.ids();
     let short = app.rows.short_batches(tenant, from, to).await?;
     let (Some(first), Some(last)) = (short.first(), short.last()) else { return Ok(()) };
     rebuilt.short_batches = short.len() as u64;
     let days = Period { from_ms: first.batch.unix_ms(), to_ms: last.batch.unix_ms() + 1 };
-    let wanted: Arc<HashSet<BatchId>> = Arc::new(short.iter().map(|short| short.batch).collect());
+    // What raw says was not wanted in the index may have been indexed later: then no receipt counts any as kept out.
+    let in_index = |short: &ShortBatch| short.batch.unix_ms() >= index_from && !short.has_not_wanted;
+    let wanted: Arc<Wanted> = Arc::new(short.iter().map(|short| (short.batch, in_index(short))).collect());
     let paths: Vec<String> = app.archive.list("raw/").await?.into_iter().filter(|path| days.may_be_in(path) && may_hold(path, tenant)).collect();
     let all = paths.len();
-    let reading = stream::iter(paths).map(|path| read(app, tenant, path, Arc::clone(&wanted)));
+    let reading = stream::iter(paths).map(|path| read(app, tenant, path, Arc::clone(&wanted), index_from));
     let mut reading = std::pin::pin!(reading.buffer_unordered(OBJECTS_AT_ONCE));
     let mut read = 0;
     while let Some(rows) = reading.try_next().await? {
@@ -49,7 +54,7 @@ fn may_hold(path: &str, tenant: &TenantId) -> bool {
 }
 
 /// Rows of the wanted batches that an object holds.
-async fn read(app: &App, tenant: &TenantId, path: String, wanted: Arc<HashSet<BatchId>>) -> Result<Vec<NewRow>> {
+async fn read(app: &App, tenant: &TenantId, path: String, wanted: Arc<Wanted>, index_from: u64) -> Result<Vec<NewRow>> {
     let object = match app.archive.whole(&path).await {
         Ok(object) => object,
         // Removed since it was listed.
@@ -57,12 +62,12 @@ async fn read(app: &App, tenant: &TenantId, path: String, wanted: Arc<HashSet<Ba
         Err(error) => return Err(error),
     };
     let tenant = tenant.clone();
-    let work = tokio::task::spawn_blocking(move || rows_in(&object, &path.into(), &tenant, &wanted));
+    let work = tokio::task::spawn_blocking(move || rows_in(&object, &path.into(), &tenant, &wanted, index_from));
     work.await.map_err(|panic| Error::internal("reading a raw object", panic))
 }
 
 /// What cannot be read of an object stays lacking, which the report says.
-fn rows_in(object: &[u8], path: &Arc<str>, tenant: &TenantId, wanted: &HashSet<BatchId>) -> Vec<NewRow> {
+fn rows_in(object: &[u8], path: &Arc<str>, tenant: &TenantId, wanted: &Wanted, index_from: u64) -> Vec<NewRow> {
     let mut rows = Vec::new();
     for frame in frames(object) {
         let frame = match frame {
@@ -74,10 +79,12 @@ fn rows_in(object: &[u8], path: &Arc<str>, tenant: &TenantId, wanted: &HashSet<B
         };
         let place = (i32::try_from(frame.offset).unwrap_or(i32::MAX), i32::try_from(frame.length).unwrap_or(i32::MAX));
         let lines = frame.text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<RawLine<'_>>(line).ok());
-        for line in lines.filter(|line| line.tenant == *tenant && wanted.contains(&line.id.batch())) {
+        for line in lines.filter(|line| line.tenant == *tenant && wanted.contains_key(&line.id.batch())) {
             match Record::parse(line.log.get().as_bytes()) {
                 Ok(record) => {
-                    let state = if line.index { IndexState::Pending } else { IndexState::NotWanted };
+                    let batch = line.id.batch();
+                    let is_wanted = batch.unix_ms() >= index_from && (line.index || wanted.get(&batch).copied().unwrap_or_default());
+                    let state = if is_wanted { IndexState::Pending } else { IndexState::NotWanted };
                     let row = NewRow::new(line.id, &record, line.log.get().as_bytes(), Arc::clone(path), state);
                     rows.push(NewRow { raw_offset: place.0, raw_length: place.1, ..row });
                 }
@@ -106,10 +113,14 @@ mod tests {
             object.end().expect("zstd works");
         }
         let object = object.finish().expect("small");
-        let rows = rows_in(&object.bytes, &"raw/x".into(), &a, &HashSet::from([second]));
+        let rows = rows_in(&object.bytes, &"raw/x".into(), &a, &Wanted::from([(second, false)]), 0);
         let made: Vec<_> = rows.iter().map(|row| (row.id, row.index_state, (row.raw_offset, row.raw_length), row.message.as_str())).collect();
         let place = object.places[0];
         assert_eq!(made, [(second.log(0), IndexState::Pending, place, "m"), (second.log(1), IndexState::NotWanted, place, "m")]);
+        let state =
+            |wanted, index_from| rows_in(&object.bytes, &"raw/x".into(), &a, &Wanted::from([(second, wanted)]), index_from).iter().map(|row| row.index_state).collect::<Vec<_>>();
+        assert_eq!(state(true, 0), [IndexState::Pending; 2], "it was indexed later");
+        assert_eq!(state(true, second.unix_ms() + 1), [IndexState::NotWanted; 2], "it is over for the index");
         assert!(may_hold("raw/standard/2025/10/10/tenant_a/x.ndjson.zst", &a) && may_hold("raw/standard/2025/10/10/_shared/x.ndjson.zst", &a));
         assert!(!may_hold("raw/standard/2025/10/10/tenant_b/x.ndjson.zst", &a));
     }
