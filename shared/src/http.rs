@@ -176,6 +176,10 @@ fn is_bare_error(response: &Response) -> bool {
 /// # Errors
 /// [`Error::Invalid`] naming what cannot be read.
 pub fn read_params<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
+    // A parameter without a value counts as not sent; a number without one is none.
+    if query.split('&').any(|pair| matches!(pair, "limit" | "limit=")) {
+        return Err(Error::invalid("limit", "is empty: it must be a number, or not be sent"));
+    }
     serde_html_form::from_str(query).map_err(|e| unreadable("the query", &e))
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Largest rate or quota: beyond what any machine takes, and below what a number of Lua (a double) counts exactly.
 const MOST: u64 = 1_000_000_000_000_000;
@@ -111,6 +113,28 @@ pub struct Limits {
     /// Its tenant's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tenant: TenantLimits,
+}
+
+/// Reads what was sent as an object, and nothing else: serde would read a list as the fields in their order, and what it misses as not sent.
+///
+/// # Errors
+/// What cannot be read, for people.
+pub fn read_object<T: DeserializeOwned>(sent: &Value) -> Result<T, String> {
+    if holds_lists_of_fields(sent) {
+        return Err("must be an object, as what stands in it".to_owned());
+    }
+    T::deserialize(sent).map_err(|e| e.to_string())
+}
+
+/// Whether it is no object, or one of its members is a list that is none of `notify_at` and `steps`, at any depth.
+fn holds_lists_of_fields(sent: &Value) -> bool {
+    let Value::Object(members) = sent else { return true };
+    members.iter().any(|(name, value)| match value {
+        Value::Object(_) => holds_lists_of_fields(value),
+        Value::Array(steps) if name == "steps" => steps.iter().any(holds_lists_of_fields),
+        Value::Array(_) => name != "notify_at",
+        _ => false,
+    })
 }
 
 impl Limits {

@@ -16,7 +16,7 @@ const MOST_DAYS: u32 = 36_500;
 /// How long logs are kept, as it is set. What is not set is kept as long as in the store below it: the index as rows, rows as raw, and raw until
 /// the tenant goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct RetentionPeriods {
     /// Days for which they can be searched; no more than `rows_days`.
     #[serde(skip_serializing_if = "Option::is_none")]

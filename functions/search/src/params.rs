@@ -23,7 +23,7 @@ const MAX_LIMIT: usize = 1_000;
 /// Characters of a wrong value that are repeated to whoever sent it.
 const SHOWN: usize = 40;
 
-/// Parameters of a list. One that is empty counts as not sent.
+/// Parameters of a list. One that is empty counts as not sent, but `limit`, which is a number.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]

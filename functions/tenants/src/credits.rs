@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use shared::billing::terms::SentDecimal;
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::rows::Reach;
@@ -25,7 +26,7 @@ pub(crate) struct CreditRequest {
     currency: String,
     /// What is granted: a decimal in a text, or a whole number.
     #[schema(example = "20.00")]
-    amount: String,
+    amount: SentDecimal,
     /// Why, for people.
     #[schema(min_length = 1, max_length = 200)]
     reason: String,

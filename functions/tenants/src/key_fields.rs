@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use axum::http::Uri;
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde_json::Value;
 use shared::grant::Scope;
-use shared::limits::Rate;
+use shared::limits::{Rate, read_object};
 use shared::record::MAX_KEYWORD_BYTES;
 use shared::timestamp;
 use time::OffsetDateTime;
@@ -34,7 +33,7 @@ pub(crate) fn future(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, 
 }
 
 pub(crate) fn rate(value: &Value) -> Result<Rate, String> {
-    let rate = Rate::deserialize(value).map_err(|e| format!("cannot be read: {e}"))?;
+    let rate = read_object::<Rate>(value).map_err(|e| format!("cannot be read: {e}"))?;
     rate.check().map(|()| rate)
 }
 

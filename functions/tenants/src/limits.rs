@@ -1,10 +1,9 @@
 //! What tenants may send: read and set, and published to their keys.
 
-use serde::Deserialize;
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::keys::KeyRing;
-use shared::limits::TenantLimits;
+use shared::limits::{TenantLimits, read_object};
 use shared::tenants::{By, Registry};
 
 use crate::publish::publish_tenant;
@@ -14,7 +13,7 @@ use crate::publish::publish_tenant;
 /// # Errors
 /// [`Error::Invalid`] naming what is wrong.
 pub(crate) fn read(sent: serde_json::Value) -> Result<TenantLimits> {
-    let limits = TenantLimits::deserialize(sent).map_err(|e| Error::invalid("limits", e.to_string()))?;
+    let limits = read_object::<TenantLimits>(&sent).map_err(|wrong| Error::invalid("limits", wrong))?;
     limits.check().map_err(|wrong| Error::invalid("limits", wrong))?;
     Ok(limits)
 }

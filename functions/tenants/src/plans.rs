@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::billing::money::Currency;
 use shared::billing::month::Month;
-use shared::billing::terms::{MeterTerms, Terms, Tier};
+use shared::billing::terms::{MeterTerms, SentDecimal, Terms, Tier};
 use shared::billing::usage::Meter;
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::keys::KeyRing;
-use shared::limits::TenantLimits;
+use shared::limits::{TenantLimits, read_object};
 use shared::tenants::{By, NewPlan, Plan, Registry, TenantPlan};
 
 use crate::fields::{self, Fields, text};
@@ -36,7 +36,7 @@ pub(crate) struct PlanRequest {
     #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
     /// What a month costs whatever is used; `0` where this is not given. Decimals are texts, or whole numbers.
-    base_price: Option<String>,
+    base_price: Option<SentDecimal>,
     /// What is charged for; all else costs nothing.
     meters: Option<Vec<MeterTerms>>,
     /// How much a tenant of this plan may send that has no limits of its own; as much as comes where this is not given.
@@ -54,7 +54,7 @@ pub(crate) struct PlanChange {
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// What a month costs whatever is used.
-    base_price: Option<String>,
+    base_price: Option<SentDecimal>,
     /// What is charged for, all of it.
     meters: Option<Vec<MeterTerms>>,
     /// How much a tenant of this plan may send that has no limits of its own, all of it.
@@ -207,11 +207,7 @@ pub(crate) fn decimal(value: &Value) -> Result<Decimal, String> {
 }
 
 fn limits(value: &Value) -> Result<TenantLimits, String> {
-    // A list would be read as the fields in their order.
-    if !value.is_object() {
-        return Err("must be an object".to_owned());
-    }
-    TenantLimits::deserialize(value).map_err(|e| e.to_string())
+    read_object(value)
 }
 
 fn meters(value: &Value) -> Result<Vec<MeterTerms>, String> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::error::{Error, Result};
 use shared::ids::TenantId;
 use shared::keys::KeyRing;
+use shared::limits::read_object;
 use shared::retention::{Horizon, Retention, RetentionPeriods};
 use shared::rows::{LetterFilter, Reach, Rows};
 use shared::tenants::{Actor, By, Registry, legal_hold};
@@ -145,7 +146,7 @@ impl PreviewParams {
 /// # Errors
 /// [`Error::Invalid`] naming what is wrong.
 pub(crate) fn read(sent: serde_json::Value) -> Result<RetentionRequest> {
-    RetentionRequest::deserialize(sent).map_err(|e| Error::invalid("retention", e.to_string()))
+    read_object(&sent).map_err(|wrong| Error::invalid("retention", wrong))
 }
 
 /// # Errors

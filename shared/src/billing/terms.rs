@@ -30,13 +30,24 @@ pub struct Terms {
     pub limits: TenantLimits,
 }
 
+/// A decimal as it is sent: as a text, exact whatever reads it, or a whole number. Answers have texts.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = "0.50")]
+#[serde(untagged)]
+pub enum SentDecimal {
+    /// Such as `"0.50"`.
+    Text(String),
+    /// Such as `12`.
+    Whole(i64),
+}
+
 /// What a plan asks for one meter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MeterTerms {
     /// What is counted.
     pub meter: Meter,
     /// Units that cost nothing.
-    #[schema(value_type = String, example = "10")]
+    #[schema(value_type = SentDecimal, example = "10")]
     pub included: Decimal,
     /// What the units past those cost, graduated: each unit costs what its tier says.
     pub tiers: Vec<Tier>,
@@ -46,10 +57,10 @@ pub struct MeterTerms {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tier {
     /// Where it ends, counted in units past the included ones; the next begins there. `null` for the last, which does not end.
-    #[schema(value_type = Option<String>, example = "100")]
+    #[schema(value_type = Option<SentDecimal>, example = "100")]
     pub up_to: Option<Decimal>,
     /// What a unit costs.
-    #[schema(value_type = String, example = "0.50")]
+    #[schema(value_type = SentDecimal, example = "0.50")]
     pub price: Decimal,
 }
 
