@@ -51,7 +51,7 @@ async fn put_limits(
     TenantInPath(id): TenantInPath,
     SmallJson(sent): SmallJson<serde_json::Value>,
 ) -> Result<Json<TenantLimits>> {
-    let set = limits::read(sent)?;
+    let set = limits::read(&sent)?;
     limits::set(&app.registry, &app.ring, &id, &set, &operator.by(origin)).await.map(Json)
 }
 

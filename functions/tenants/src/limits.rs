@@ -12,8 +12,8 @@ use crate::publish::publish_tenant;
 ///
 /// # Errors
 /// [`Error::Invalid`] naming what is wrong.
-pub(crate) fn read(sent: serde_json::Value) -> Result<TenantLimits> {
-    let limits = read_object::<TenantLimits>(&sent).map_err(|wrong| Error::invalid("limits", wrong))?;
+pub(crate) fn read(sent: &serde_json::Value) -> Result<TenantLimits> {
+    let limits = read_object::<TenantLimits>(sent).map_err(|wrong| Error::invalid("limits", wrong))?;
     limits.check().map_err(|wrong| Error::invalid("limits", wrong))?;
     Ok(limits)
 }

@@ -145,8 +145,8 @@ impl PreviewParams {
 ///
 /// # Errors
 /// [`Error::Invalid`] naming what is wrong.
-pub(crate) fn read(sent: serde_json::Value) -> Result<RetentionRequest> {
-    read_object(&sent).map_err(|wrong| Error::invalid("retention", wrong))
+pub(crate) fn read(sent: &serde_json::Value) -> Result<RetentionRequest> {
+    read_object(sent).map_err(|wrong| Error::invalid("retention", wrong))
 }
 
 /// # Errors
@@ -249,6 +249,6 @@ mod tests {
         for (days, hold, field) in [("0", "true", "index_days"), ("-1", "", "index_days"), ("7d", "", "index_days"), ("7", "yes", "legal_hold")] {
             assert!(matches!(read(days, hold), Err(Error::Invalid { faults, .. }) if faults[0].field.as_deref() == Some(field)), "{days} {hold}");
         }
-        assert!(super::read(serde_json::json!({ "index_day": 7 })).is_err(), "a typing error must not keep everything");
+        assert!(super::read(&serde_json::json!({ "index_day": 7 })).is_err(), "a typing error must not keep everything");
     }
 }

@@ -62,7 +62,7 @@ async fn get_retention(State(app): State<App>, who: Administrator) -> Result<Jso
     )
 )]
 async fn put_retention(State(app): State<App>, who: Administrator, origin: Origin, SmallJson(sent): SmallJson<serde_json::Value>) -> Result<Json<RetentionView>> {
-    let request = retention::read(sent)?;
+    let request = retention::read(&sent)?;
     retention::set(&app.registry, &app.ring, &who.tenant, request, &who.by(origin)).await.map(Json)
 }
 
