@@ -32,10 +32,10 @@ const STARTS: usize = 7;
 pub(crate) struct Door {
     /// Logs of each round with many a request.
     #[arg(long, default_value_t = 800_000)]
-    logs: usize,
+    pub(crate) logs: usize,
     /// Requests of each round with one log a request.
     #[arg(long, default_value_t = 100_000)]
-    singles: usize,
+    pub(crate) singles: usize,
 }
 
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, asked: Door) -> anyhow::Result<()> {
@@ -64,7 +64,7 @@ struct Round<'a> {
     key: &'a str,
     bodies: Vec<Vec<u8>>,
     per_request: usize,
-    logs: usize,
+    pub(crate) logs: usize,
 }
 
 impl Round<'_> {
@@ -112,18 +112,24 @@ async fn singles(server: &Server, key: &str, events: &[Event], rounds: usize, co
     let authority = server.url.trim_start_matches("http://").to_owned();
     let written = |authority: &str| Arc::new(events.iter().take(10_000).map(|event| wire::post(authority, "/v1/logs", key, event.as_bytes())).collect::<Vec<_>>());
     let (empty, requests) = (written(&listen), written(&authority));
-    let (mut baseline, mut ours) = (Vec::new(), Vec::new());
+    let entries = Arc::new(events.iter().take(10_000).map(|event| wire::command(&[b"XADD", BASELINE_KEY, b"*", b"p", event.as_bytes()])).collect::<Vec<_>>());
+    let (mut baseline, mut ours, mut straight) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
+        let into_redis = wire::send(&redis.authority, Speech::Redis, Arc::clone(&entries), count, CONNECTIONS_OF_SINGLES).await?;
+        redis.forget(BASELINE_KEY).await?;
         let alone = wire::send(&listen, Speech::Http(202), Arc::clone(&empty), count, CONNECTIONS_OF_SINGLES).await?;
         let through = wire::send(&authority, Speech::Http(202), Arc::clone(&requests), count, CONNECTIONS_OF_SINGLES).await?;
         redis.drain().await?;
         if round > 0 {
+            straight.push(real(count) / into_redis.as_secs_f64());
             baseline.push(real(count) / alone.as_secs_f64());
             ours.push(real(count) / through.as_secs_f64());
         }
     }
     drop(hello);
-    figures.compare(format!("requests/s with one log, {CONNECTIONS_OF_SINGLES} connections"), "an axum handler that does nothing", Some(Goal::AtLeast(0.45)), baseline, ours);
+    let what = format!("requests/s with one log, {CONNECTIONS_OF_SINGLES} connections");
+    figures.compare(what.clone(), "XADD of the same bytes", None, straight, ours.clone());
+    figures.compare(what, "an axum handler that does nothing", Some(Goal::AtLeast(0.45)), baseline, ours);
     Ok(())
 }
 

@@ -8,12 +8,15 @@ mod end_to_end;
 mod figures;
 mod flood;
 mod hello;
+mod indexing;
+mod lag;
 mod outage;
 mod pace;
 mod process;
 mod reading;
 mod search;
 mod server;
+mod stage;
 mod tenants;
 mod verify;
 mod wire;
@@ -43,6 +46,14 @@ struct Arguments {
 enum Case {
     /// The door alone, with nobody behind it: requests a second, CPU, memory and start, beside Redis and a server that does nothing.
     Door(door::Door),
+    /// From 202 to being found at a steady rate, and the memory that it takes.
+    Lag(lag::Lag),
+    /// The processor's part in Postgres, beside COPY of the same rows.
+    Stage(stage::Stage),
+    /// What a document costs OpenSearch, beside a plain mapping.
+    Indexing,
+    /// Every case that has a baseline, in little: that they run and that nothing is lost, not what comes out.
+    Quick,
     /// All events through HTTP into all three stores, beside raw `_bulk` of the same documents; then every log is looked for.
     EndToEnd,
     /// A steady rate while an engine is away for a while; then every log is looked for.
@@ -76,6 +87,10 @@ async fn main() -> anyhow::Result<()> {
     match arguments.case {
         Case::Hello { .. } => Ok(()),
         Case::Door(door) => door::run(&env, &events, arguments.rounds, door).await,
+        Case::Lag(lag) => lag::run(&events, lag).await,
+        Case::Stage(stage) => stage::run(&env, &events, arguments.rounds, stage).await,
+        Case::Indexing => indexing::run(&env, &events, arguments.rounds).await,
+        Case::Quick => quick(&env, &events, arguments.seed).await,
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
         Case::Outage(outage) => outage::run(&env, &events, outage).await,
         Case::Flood(flood) => flood::run(&env, &events, flood).await,
@@ -84,4 +99,16 @@ async fn main() -> anyhow::Result<()> {
         Case::Tenants(tenants) => tenants::run(&env, &events, tenants).await,
         Case::Search(search) => search::run(&env, &events, search, arguments.seed).await,
     }
+}
+
+/// Logs of a case of [`Case::Quick`].
+const QUICK_LOGS: usize = 10_000;
+
+async fn quick(env: &Env, events: &[data::Event], seed: u64) -> anyhow::Result<()> {
+    let few = &events[..events.len().min(QUICK_LOGS)];
+    door::run(env, few, 1, door::Door { logs: 2 * QUICK_LOGS, singles: QUICK_LOGS }).await?;
+    stage::run(env, few, 1, stage::Stage { rows: QUICK_LOGS }).await?;
+    indexing::run(env, few, 1).await?;
+    lag::run(few, lag::Lag { rate: 1_000, seconds: 5 }).await?;
+    end_to_end::run(env, few, 1, seed).await
 }
