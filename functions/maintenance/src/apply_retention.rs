@@ -126,13 +126,15 @@ async fn apply(app: &App, now_ms: u64, budget: Duration) -> Result<Applied> {
     rows.and(documents).and(objects).map(|()| run.done)
 }
 
-/// Those of them that are under no hold at this moment.
-async fn not_held(app: &App, tenants: Vec<TenantId>) -> Result<Vec<TenantId>> {
-    let mut free = Vec::with_capacity(tenants.len());
-    for tenant in tenants {
-        if !app.registry.is_held(&tenant).await? {
-            free.push(tenant);
+/// Those of whom a day is over and who are under no hold at this moment. Who is has come no further by this run.
+async fn leaving(app: &App, due: &mut [Due], is_over: impl Fn(&Due) -> bool) -> Result<Vec<TenantId>> {
+    let mut leaving = Vec::new();
+    for one in due.iter_mut().filter(|one| is_over(one)) {
+        if app.registry.is_held(&one.tenant).await? {
+            one.is_stuck = true;
+        } else {
+            leaving.push(one.tenant.clone());
         }
     }
-    Ok(free)
+    Ok(leaving)
 }

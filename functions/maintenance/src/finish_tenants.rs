@@ -204,6 +204,7 @@ fn is_shared(path: &str) -> bool {
     path.rsplit('/').nth(1) == Some(SHARED)
 }
 
-async fn delete(app: &App, objects: Vec<String>) -> Result<()> {
+/// Removes raw objects, some at a time.
+pub(crate) async fn delete(app: &App, objects: Vec<String>) -> Result<()> {
     stream::iter(objects).map(|path| async move { app.archive.delete(&path).await }).buffer_unordered(REMOVALS_AT_ONCE).try_collect::<()>().await
 }

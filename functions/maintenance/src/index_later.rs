@@ -32,7 +32,6 @@ pub struct IndexedLater {
 /// # Errors
 /// [`Error::NotFound`] for a tenant that is not there; [`Error::Unavailable`]: begin again when it is over.
 pub async fn index_later(app: &App, tenant: &TenantId, period: Period, progress: impl Fn(&str)) -> Result<IndexedLater> {
-    app.registry.tenant(tenant).await?;
     let horizon = app.registry.retention(tenant).await?.horizon(app.queue.now_ms());
     let (mut from, to) = period.since(horizon.index).ids();
     let mut done = IndexedLater::default();

@@ -61,11 +61,10 @@ impl Rebuilt {
 /// # Errors
 /// [`Error::NotFound`] for a tenant that is not there, or is deleted; [`Error::Unavailable`]: begin again when it is over.
 pub async fn rebuild(app: &App, tenant: &TenantId, period: Period, into: Into, progress: impl Fn(&str)) -> Result<Rebuilt> {
-    app.registry.tenant(tenant).await?;
-    // Its schema may have been lost with its rows.
-    app.rows.ensure_schema(tenant).await?;
     // What is over by its retention does not come back.
     let horizon = app.registry.retention(tenant).await?.horizon(app.queue.now_ms());
+    // Its schema may have been lost with its rows.
+    app.rows.ensure_schema(tenant).await?;
     let mut rebuilt = Rebuilt::default();
     if into != Into::OpenSearch {
         rows::rebuild(app, tenant, period.since(horizon.rows), horizon.index, &mut rebuilt, &progress).await?;

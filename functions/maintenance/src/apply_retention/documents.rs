@@ -1,9 +1,8 @@
 //! Documents, from the indices of days that are over.
 
 use shared::error::{Result, chain};
-use shared::ids::TenantId;
 
-use super::{Due, Run, not_held};
+use super::{Due, Run, leaving};
 
 pub(super) async fn leave(run: &mut Run<'_>, due: &mut [Due]) -> Result<()> {
     if due.iter().all(|one| one.kept.index <= one.removed.index) {
@@ -14,9 +13,7 @@ pub(super) async fn leave(run: &mut Run<'_>, due: &mut [Due]) -> Result<()> {
             return Ok(());
         }
         // Days that were looked at before, too: what the index had missed may have been made up for since.
-        let over: Vec<TenantId> = due.iter().filter(|one| one.kept.index > day).map(|one| one.tenant.clone()).collect();
-        let leaving = not_held(run.app, over.clone()).await?;
-        due.iter_mut().filter(|one| over.contains(&one.tenant) && !leaving.contains(&one.tenant)).for_each(|one| one.is_stuck = true);
+        let leaving = leaving(run.app, due, |one| one.kept.index > day).await?;
         if leaving.is_empty() {
             continue;
         }

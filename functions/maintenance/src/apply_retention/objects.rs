@@ -3,17 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::archive::SHARED;
 use shared::error::Result;
 use shared::ids::{BatchId, TenantId};
 use shared::timestamp::{self, DAY_MS};
 
-use super::{Due, Run, not_held};
+use super::{Due, Run, leaving};
+use crate::finish_tenants::delete;
 use crate::leave_shared::leave_shared;
 
-/// Objects that are removed at the same time.
-const REMOVALS_AT_ONCE: usize = 16;
 /// What was put so long before a run began is looked at again by the next: its drain may have been slow.
 const LOOKED_BACK: Duration = Duration::from_secs(3_600);
 
@@ -28,9 +26,7 @@ pub(super) async fn leave(run: &mut Run<'_>, due: &mut [Due]) -> Result<()> {
         if run.is_over() {
             return Ok(());
         }
-        let over: Vec<TenantId> = due.iter().filter(|one| one.kept.raw > day).map(|one| one.tenant.clone()).collect();
-        let leaving: HashSet<TenantId> = not_held(run.app, over.clone()).await?.into_iter().collect();
-        due.iter_mut().filter(|one| over.contains(&one.tenant) && !leaving.contains(&one.tenant)).for_each(|one| one.is_stuck = true);
+        let leaving: HashSet<TenantId> = leaving(run.app, due, |one| one.kept.raw > day).await?.into_iter().collect();
         if leaving.is_empty() {
             continue;
         }
@@ -64,7 +60,7 @@ async fn leave_day(run: &mut Run<'_>, folder: &str, leaving: &HashSet<TenantId>,
         if TenantId::parse(&owner).is_ok_and(|owner| leaving.contains(&owner)) {
             let objects = archive.list(&format!("{folder}{owner}/")).await?;
             let count = objects.len() as u64;
-            stream::iter(objects).map(|path| async move { archive.delete(&path).await }).buffer_unordered(REMOVALS_AT_ONCE).try_collect::<()>().await?;
+            delete(run.app, objects).await?;
             run.done.objects += count;
         } else if owner == SHARED {
             let after = if since_ms == 0 { String::new() } else { BatchId::floor(since_ms).to_string() };
