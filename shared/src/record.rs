@@ -74,23 +74,21 @@ impl<'a> Record<'a> {
     /// A [`Fault`] with one of the codes `record_too_large`, `invalid_utf8`, `invalid_json`, `not_an_object`,
     /// `nested_too_deep`, `invalid_type`, `invalid_level`, `invalid_timestamp`, `field_too_long`, `missing_text`.
     pub fn parse(json: &'a [u8]) -> Result<Self, Fault> {
-        if json.len() > MAX_BYTES {
-            return Err(Fault::new("record_too_large", format!("the record has {} bytes; at most {MAX_BYTES} are taken", json.len())));
-        }
-        if deeper_than(json, MAX_DEPTH) {
-            return Err(Fault::new("nested_too_deep", format!("objects and arrays are nested deeper than {MAX_DEPTH}")));
-        }
-        let text = std::str::from_utf8(json).map_err(|e| Fault::new("invalid_utf8", format!("the record is not UTF-8 from byte {} on", e.valid_up_to())))?;
-        if !text.trim_start().starts_with('{') {
-            return Err(not_an_object(text));
-        }
-        // Texts are read as bytes (see `text.rs`), which leaves raw control characters in strings unchecked. They are not JSON (RFC
-        // 8259, 7), and a line break among them would break the lines that records are kept as.
-        if holds_control(json) && serde_json::from_str::<IgnoredAny>(text).is_err() {
-            return Err(unreadable(text));
-        }
-        let fields: Fields<'a> = serde_json::from_str(text).map_err(|_| unreadable(text))?;
-        fields.check()
+        let fields = Fields::read(json)?;
+        let (level, timestamp) = fields.check()?;
+        Ok(Self {
+            tenant_id: unescaped(fields.tenant_id)?,
+            service: unescaped(fields.service)?,
+            level,
+            timestamp,
+            message: unescaped(fields.message)?,
+            full_log: unescaped(fields.full_log)?,
+            language: unescaped(fields.language)?,
+            trace_id: unescaped(fields.trace_id)?,
+            span_id: unescaped(fields.span_id)?,
+            attributes: fields.attributes,
+            unknown: fields.unknown,
+        })
     }
 
     /// The text that sums the record up: `message`, else the first line of `full_log` that is not blank.
@@ -103,8 +101,38 @@ impl<'a> Record<'a> {
     /// The service, or what stands for none.
     #[must_use]
     pub fn service(&self) -> &str {
-        self.service.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SERVICE)
+        service_or_default(self.service.as_ref())
     }
+}
+
+/// Whose a record says that it is. What ingest asks of each log, while its client waits: texts that are not looked at stay as they were sent.
+#[derive(Debug)]
+pub struct Claims<'a> {
+    /// As [`Record::tenant_id`].
+    pub tenant_id: Option<Text<'a>>,
+    service: Option<Text<'a>>,
+}
+
+impl<'a> Claims<'a> {
+    /// Reads one JSON object, and refuses what [`Record::parse`] refuses.
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn read(json: &'a [u8]) -> Result<Self, Fault> {
+        let fields = Fields::read(json)?;
+        fields.check()?;
+        Ok(Self { tenant_id: unescaped(fields.tenant_id)?, service: unescaped(fields.service)? })
+    }
+
+    /// As [`Record::service`].
+    #[must_use]
+    pub fn service(&self) -> &str {
+        service_or_default(self.service.as_ref())
+    }
+}
+
+fn service_or_default<'t>(service: Option<&'t Text<'_>>) -> &'t str {
+    service.map(|name| &**name).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SERVICE)
 }
 
 /// Whether there is an ASCII control character. All bytes are looked at, wherever the first lies: so many are looked at in one instruction.
@@ -148,7 +176,14 @@ pub fn end_of_string(json: &[u8], start: usize) -> usize {
     json.len().saturating_sub(1)
 }
 
+fn nested_too_deep() -> Fault {
+    Fault::new("nested_too_deep", format!("objects and arrays are nested deeper than {MAX_DEPTH}"))
+}
+
 fn not_an_object(text: &str) -> Fault {
+    if deeper_than(text.as_bytes(), MAX_DEPTH) {
+        return nested_too_deep();
+    }
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Fault::new("not_an_object", "a record is a JSON object"),
         Err(_) => unreadable(text),
@@ -166,28 +201,57 @@ fn unreadable(text: &str) -> Fault {
     }
 }
 
-/// The fields as they stand in the JSON, before `level` and `timestamp` are understood.
-#[derive(Default)]
-struct Fields<'a> {
-    record: Record<'a>,
-    level: Option<Text<'a>>,
-    timestamp: Option<Text<'a>>,
-}
-
 const TEXT_FIELDS: [&str; 9] = ["tenant_id", "service", "level", "timestamp", "message", "full_log", "language", "trace_id", "span_id"];
 
+/// The values as they stand in the JSON: strings with their quotes, nothing unescaped.
+#[derive(Default)]
+struct Fields<'a> {
+    tenant_id: Option<&'a str>,
+    service: Option<&'a str>,
+    level: Option<&'a str>,
+    timestamp: Option<&'a str>,
+    message: Option<&'a str>,
+    full_log: Option<&'a str>,
+    language: Option<&'a str>,
+    trace_id: Option<&'a str>,
+    span_id: Option<&'a str>,
+    attributes: Option<&'a RawValue>,
+    unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
 impl<'a> Fields<'a> {
-    fn text_field(&mut self, name: &str) -> Option<&mut Option<Text<'a>>> {
+    fn read(json: &'a [u8]) -> Result<Self, Fault> {
+        if json.len() > MAX_BYTES {
+            return Err(Fault::new("record_too_large", format!("the record has {} bytes; at most {MAX_BYTES} are taken", json.len())));
+        }
+        let text = std::str::from_utf8(json).map_err(|e| Fault::new("invalid_utf8", format!("the record is not UTF-8 from byte {} on", e.valid_up_to())))?;
+        if !text.trim_start().starts_with('{') {
+            return Err(not_an_object(text));
+        }
+        // Names are read as bytes (see `text.rs`), which leaves raw control characters in them unchecked. They are not JSON (RFC 8259,
+        // 7), and a line break among them would break the lines that records are kept as.
+        if holds_control(json) && serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return Err(unreadable(text));
+        }
+        let fields: Self = serde_json::from_str(text).map_err(|_| unreadable(text))?;
+        let mut values = fields.attributes.iter().chain(fields.unknown.iter().map(|(_, value)| value));
+        if values.any(|value| deeper_than(value.get().as_bytes(), MAX_DEPTH - 1)) {
+            return Err(nested_too_deep());
+        }
+        Ok(fields)
+    }
+
+    fn text_field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
         Some(match name {
-            "message" => &mut self.record.message,
-            "full_log" => &mut self.record.full_log,
-            "service" => &mut self.record.service,
+            "message" => &mut self.message,
+            "full_log" => &mut self.full_log,
+            "service" => &mut self.service,
             "level" => &mut self.level,
             "timestamp" => &mut self.timestamp,
-            "language" => &mut self.record.language,
-            "trace_id" => &mut self.record.trace_id,
-            "span_id" => &mut self.record.span_id,
-            "tenant_id" => &mut self.record.tenant_id,
+            "language" => &mut self.language,
+            "trace_id" => &mut self.trace_id,
+            "span_id" => &mut self.span_id,
+            "tenant_id" => &mut self.tenant_id,
             _ => return None,
         })
     }
@@ -198,27 +262,33 @@ impl<'a> Fields<'a> {
         TEXT_FIELDS.into_iter().find(|name| object.get(*name).is_some_and(|value| !value.is_string() && !value.is_null()))
     }
 
-    fn check(self) -> Result<Record<'a>, Fault> {
-        let mut record = self.record;
-        for (name, value) in [("service", &record.service), ("language", &record.language), ("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
-            if value.as_ref().is_some_and(|text| text.len() > MAX_KEYWORD_BYTES) {
+    /// Refuses what no store would take, and understands level and time.
+    fn check(&self) -> Result<(Option<Level>, Option<UnixMs>), Fault> {
+        for (name, value) in [("service", self.service), ("language", self.language), ("trace_id", self.trace_id), ("span_id", self.span_id)] {
+            if unescaped(value)?.is_some_and(|text| text.len() > MAX_KEYWORD_BYTES) {
                 return Err(Fault::new("field_too_long", format!("`{name}` has more than {MAX_KEYWORD_BYTES} bytes")));
             }
         }
-        if let Some(text) = self.level.filter(|text| !text.is_empty()) {
-            let level =
-                Level::parse(&text).ok_or_else(|| Fault::new("invalid_level", "`level` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms"))?;
-            record.level = Some(level);
-        }
-        if let Some(text) = self.timestamp.filter(|text| !text.is_empty()) {
-            let at = timestamp::parse(&text).map_err(|e| Fault::new("invalid_timestamp", format!("`timestamp` is {e}")))?;
-            record.timestamp = Some(at);
-        }
-        if record.summary().trim().is_empty() {
+        let level = unescaped(self.level)?.filter(|text| !text.is_empty()).map(|text| {
+            Level::parse(&text).ok_or_else(|| Fault::new("invalid_level", "`level` is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, nor one of their usual synonyms"))
+        });
+        let timestamp = unescaped(self.timestamp)?
+            .filter(|text| !text.is_empty())
+            .map(|text| timestamp::parse(&text).map_err(|e| Fault::new("invalid_timestamp", format!("`timestamp` is {e}"))));
+        let understood = (level.transpose()?, timestamp.transpose()?);
+        if is_blank(self.message)? && is_blank(self.full_log)? {
             return Err(Fault::new("missing_text", "neither `message` nor `full_log` holds text"));
         }
-        Ok(record)
+        Ok(understood)
     }
+}
+
+fn unescaped(value: Option<&str>) -> Result<Option<Text<'_>>, Fault> {
+    value.map(Text::of_json).transpose().map_err(|syntax| Fault::new("invalid_json", format!("not JSON: {syntax}")))
+}
+
+fn is_blank(value: Option<&str>) -> Result<bool, Fault> {
+    Ok(unescaped(value)?.is_none_or(|text| text.trim().is_empty()))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -235,11 +305,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                 let mut fields = Fields::default();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     if let Some(slot) = fields.text_field(&name) {
-                        *slot = map.next_value()?;
+                        *slot = map.next_value::<Option<&RawValue>>()?.map(RawValue::get);
+                        if slot.is_some_and(|value| !value.starts_with('"')) {
+                            return Err(de::Error::custom("not a string"));
+                        }
                     } else if &*name == "attributes" {
-                        fields.record.attributes = map.next_value()?;
+                        fields.attributes = map.next_value()?;
                     } else {
-                        fields.record.unknown.push((name.into_inner(), map.next_value()?));
+                        fields.unknown.push((name.into_inner(), map.next_value()?));
                     }
                 }
                 Ok(fields)

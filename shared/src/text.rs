@@ -12,6 +12,17 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
+    /// The text that a JSON string stands for: one that was found to be JSON, with its quotes.
+    ///
+    /// # Errors
+    /// What is wrong with it all the same.
+    pub(crate) fn of_json(json: &'a str) -> serde_json::Result<Self> {
+        match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) if memchr::memchr(b'\\', text.as_bytes()).is_none() => Ok(Self(Cow::Borrowed(text))),
+            _ => serde_json::from_str(json),
+        }
+    }
+
     /// The text, borrowed from the record where nothing had to be replaced or unescaped.
     #[must_use]
     pub fn into_inner(self) -> Cow<'a, str> {

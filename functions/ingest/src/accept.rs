@@ -13,7 +13,7 @@ use shared::fault;
 use shared::grant::Grant;
 use shared::ids::BatchId;
 use shared::queue::{self, Amount, Header, Idempotency, Kept, NewBatch, Payload, Pushed, RefusedCount, Standing};
-use shared::record::{self, Record};
+use shared::record::{self, Claims};
 
 use crate::body::{self, Received};
 use crate::gate::Over;
@@ -144,7 +144,7 @@ pub(crate) fn check(received: Received, grant: &Grant, hashed: bool) -> Result<C
 }
 
 fn check_record(json: &[u8], grant: &Grant, services: &mut BTreeMap<String, Amount>) -> Result<(), record::Fault> {
-    let record = Record::parse(json)?;
+    let record = Claims::read(json)?;
     if record.tenant_id.as_ref().is_some_and(|named| **named != *grant.tenant.as_str()) {
         return Err(record::Fault::new("tenant_mismatch", "`tenant_id` is not the tenant of this key"));
     }

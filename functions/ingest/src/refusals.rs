@@ -8,7 +8,7 @@ use shared::error::{Error, Result, chain};
 use shared::grant::Grant;
 use shared::ids::TenantId;
 use shared::queue::{Payload, Queue, Refusal, RefusedCount};
-use shared::record::Record;
+use shared::record::Claims;
 
 /// How much was refused, by service and reason.
 pub(crate) type Counts = BTreeMap<(String, &'static str), RefusedCount>;
@@ -31,7 +31,7 @@ impl Refused {
     pub(crate) fn read(error: Error, payload: &Payload) -> Self {
         let mut counts = Counts::new();
         for line in payload.unpack().unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-            let service = Record::parse(line).map_or_else(|_| String::new(), |record| record.service().to_owned());
+            let service = Claims::read(line).map_or_else(|_| String::new(), |record| record.service().to_owned());
             let count = counts.entry((service, error.code())).or_default();
             count.requests = 1;
             count.logs += 1;
