@@ -26,6 +26,7 @@ mod inspect;
 mod layout;
 mod lease;
 mod limits;
+mod push;
 mod refusals;
 
 pub use consume::{LEFT_BEHIND_AFTER, TakeBudget};
@@ -44,6 +45,7 @@ use futures::future::try_join_all;
 use redis::Script;
 use time::OffsetDateTime;
 
+use self::push::{Pushes, Words};
 use crate::billing::month::Month;
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, TenantId};
@@ -134,6 +136,7 @@ pub struct Queue {
     /// Until when the settings of the Redis that holds a partition count as found good.
     durable_until: Arc<Mutex<HashMap<String, Instant>>>,
     scripts: Arc<Scripts>,
+    pushes: Pushes,
     /// With which partition the next take begins.
     first_partition: Arc<AtomicU16>,
     /// Whether the last take was of an entry that is taken alone.
@@ -192,6 +195,7 @@ impl Queue {
             sent: Script::new(include_str!("queue/sent.lua")),
         };
         Self {
+            pushes: Pushes::new(redis.partitions),
             redis,
             caps: Caps::default(),
             durability: Durability::Fsync,
@@ -245,18 +249,23 @@ impl Queue {
         let amount = Amount { logs: header.accepted.into(), bytes: header.unpacked_bytes };
         let held = limits::Held::new(batch.limits, header.key_id, amount, batch.services);
         let raw_only = batch.limits.may_be_raw_only().then(|| Header { index: false, ..header.clone() });
-        let mut call = self.scripts.push.prepare_invoke();
-        call.key(keys.main()).key(keys.slow()).key(keys.backlog()).key(keys.under_way(header.tenant.as_str())).key(keys.bell());
-        call.key(keys.rates(&header.tenant)).key(keys.month(&header.tenant, month));
-        call.arg(batch.deadline_ms).arg(self.caps.waiting).arg(header.tenant.as_str()).arg(header.batch.to_string());
-        call.arg(header.to_json()?).arg(batch.payload.bytes()).arg(header.unpacked_bytes).arg(SLOW_LANE_PAST).arg(millis(BELL_FOR)).arg(self.caps.waiting_of_tenant);
-        call.arg(held.to_json()?).arg(raw_only.map(|header| header.to_json()).transpose()?.unwrap_or_default());
+        let mut words = Words {
+            keys: vec![keys.under_way(header.tenant.as_str()), keys.rates(&header.tenant), keys.month(&header.tenant, month)],
+            deadline_ms: batch.deadline_ms,
+            tenant: header.tenant.to_string(),
+            batch: header.batch.to_string(),
+            header: header.to_json()?,
+            payload: batch.payload.shared(),
+            unpacked_bytes: header.unpacked_bytes,
+            limits: held.to_json()?,
+            raw_only_header: raw_only.map(|header| header.to_json()).transpose()?.unwrap_or_default(),
+            body: String::new(),
+        };
         if let Some(idempotency) = batch.idempotency {
-            call.key(keys.idempotency(&header.tenant, &idempotency.key)).key(keys.idempotency_bytes()).key(keys.idempotency_bytes_of(&header.tenant));
-            call.arg(&idempotency.body).arg(millis(IDEMPOTENCY_FOR)).arg(self.caps.idempotency).arg(KEY_OVERHEAD).arg(self.caps.idempotency_of_tenant);
+            words.keys.extend([keys.idempotency(&header.tenant, &idempotency.key), keys.idempotency_bytes(), keys.idempotency_bytes_of(&header.tenant)]);
+            words.body.clone_from(&idempotency.body);
         }
-        let (what, clock, detail, left): (String, i64, String, Vec<i64>) = call.invoke_async(&mut self.redis.connection.clone()).await.map_err(failed)?;
-        self.learn_clock(clock);
+        let (what, detail, left) = self.push_with_others(self.number_of(&header.tenant), words).await?;
         match what.as_str() {
             "accepted" => Ok(Pushed::Accepted { ring: detail == "ring", standings: held.standings(&left) }),
             "replayed" => BatchId::parse(&detail).map(Pushed::Replayed).map_err(|e| Error::internal("reading a remembered batch id", e)),

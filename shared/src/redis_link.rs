@@ -3,6 +3,7 @@
 //!
 //! In a cluster a script or a pipeline must keep to the keys of one hash tag, so that one node has them all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
@@ -159,9 +160,14 @@ impl std::fmt::Debug for RedisLink {
 
 /// Weather, unless Redis says that what we sent it makes no sense.
 pub(crate) fn failed(error: RedisError) -> Error {
+    failed_for_all(&Arc::new(error))
+}
+
+/// As [`failed`], of a command that was sent for several.
+pub(crate) fn failed_for_all(error: &Arc<RedisError>) -> Error {
     match error.kind() {
-        ErrorKind::UnexpectedReturnType | ErrorKind::InvalidClientConfig | ErrorKind::Client => Error::internal("speaking with Redis", error),
-        _ => Error::unavailable(Engine::Redis, error),
+        ErrorKind::UnexpectedReturnType | ErrorKind::InvalidClientConfig | ErrorKind::Client => Error::internal("speaking with Redis", Arc::clone(error)),
+        _ => Error::unavailable(Engine::Redis, Arc::clone(error)),
     }
 }
 

@@ -22,9 +22,13 @@ impl Queue {
     }
 
     /// A tenant's partition is fixed by its id, so that its limits and batches lie in one place.
-    pub(super) fn partition_of(&self, tenant: &TenantId) -> Partition {
+    pub(super) fn number_of(&self, tenant: &TenantId) -> u16 {
         let hash = crc32fast::hash(tenant.as_str().as_bytes());
-        self.partition(u16::try_from(hash % u32::from(self.redis.partitions)).unwrap_or_default())
+        u16::try_from(hash % u32::from(self.redis.partitions)).unwrap_or_default()
+    }
+
+    pub(super) fn partition_of(&self, tenant: &TenantId) -> Partition {
+        self.partition(self.number_of(tenant))
     }
 }
 
