@@ -7,11 +7,57 @@ use anyhow::{Context, bail};
 use flate2::read::GzDecoder;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use shared::record::Record;
+use shared::timestamp;
+use time::OffsetDateTime;
+
+/// Requests of so many tenants, with at most `per_request` logs each: the n-th tenant sends in proportion to 1/n (Zipf's law, exponent 1), and each sends
+/// something. Their order is random.
+pub(crate) fn zipf(events: &[Event], tenants: usize, per_request: usize, seed: u64) -> Vec<(usize, &[Event])> {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+    let all: f64 = (1..=u32::try_from(tenants).unwrap_or(u32::MAX)).map(|n| 1.0 / f64::from(n)).sum();
+    let mut requests = Vec::new();
+    let mut rest = events;
+    for tenant in 0..tenants {
+        let share = real(events.len()) / all / real(tenant + 1);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is positive, and no more than there are")]
+        let logs = if tenant + 1 == tenants { rest.len() } else { (share.round() as usize).max(1).min(rest.len()) };
+        let (mine, others) = rest.split_at(logs);
+        requests.extend(mine.chunks(per_request).map(|logs| (tenant, logs)));
+        rest = others;
+    }
+    requests.shuffle(&mut rng);
+    requests
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
+fn real(n: usize) -> f64 {
+    n as f64
+}
 
 /// One record as sent: a line of JSON.
 pub(crate) type Event = String;
 
-/// Reads all events of a folder and shuffles them.
+/// What live senders send was written a little before: the times of a file, whatever they span, become these last minutes, their order and proportions kept.
+const SPAN_MS: i64 = 600_000;
+
+/// The events of one file, as if they were of now.
+fn recent<'a>(lines: impl Iterator<Item = &'a str>, now: i64) -> impl Iterator<Item = Event> {
+    let events: Vec<(&str, Option<i64>)> = lines.map(|line| (line, Record::parse(line.as_bytes()).ok().and_then(|record| record.timestamp))).collect();
+    let times = events.iter().filter_map(|(_, at)| *at);
+    let (first, last) = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
+    events.into_iter().map(move |(line, at)| match (at, line.split_once(r#""timestamp":""#)) {
+        (Some(at), Some((before, rest))) => {
+            let moved = now - SPAN_MS + i64::try_from(i128::from(at - first) * i128::from(SPAN_MS) / i128::from((last - first).max(1))).unwrap_or_default();
+            let end = rest.find('"').unwrap_or(rest.len());
+            // As long as it was: microseconds.
+            format!(r#"{before}"timestamp":"{}000Z{}"#, timestamp::format(moved).trim_end_matches('Z'), &rest[end..])
+        }
+        _ => line.to_owned(),
+    })
+}
+
+/// Reads all events of a folder, moved to now, and shuffles them.
 pub(crate) fn load(folder: Option<&Path>, seed: u64) -> anyhow::Result<Vec<Event>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let shared = root.join("../shared/data");
@@ -19,15 +65,41 @@ pub(crate) fn load(folder: Option<&Path>, seed: u64) -> anyhow::Result<Vec<Event
     let mut files: Vec<_> = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.to_string_lossy().ends_with(".ndjson.gz"));
     files.sort();
-    let mut events = Vec::new();
+    let (mut events, now) = (Vec::new(), timestamp::from_datetime(OffsetDateTime::now_utc()));
     for path in files {
         let mut text = String::new();
         GzDecoder::new(std::fs::File::open(&path)?).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
-        events.extend(text.lines().map(str::to_owned));
+        events.extend(recent(text.lines(), now));
     }
     if events.is_empty() {
         bail!("{} holds no events", folder.display());
     }
     events.shuffle(&mut rand::rngs::StdRng::seed_from_u64(seed));
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_become_those_of_now() {
+        let lines =
+            [r#"{"level":"INFO","timestamp":"2015-05-17T10:05:00.000000Z","message":"a"}"#, r#"{"timestamp":"2016-05-17T10:05:00.000000Z","message":"b"}"#, r#"{"message":"c"}"#];
+        let moved: Vec<Event> = recent(lines.into_iter(), 1_800_000_000_000).collect();
+        let times: Vec<_> = moved.iter().map(|line| Record::parse(line.as_bytes()).expect("a record").timestamp).collect();
+        assert_eq!(times, [Some(1_799_999_400_000), Some(1_800_000_000_000), None]);
+        assert_eq!(moved[0].len(), lines[0].len());
+        assert_eq!(moved[2], lines[2]);
+    }
+
+    #[test]
+    fn tenants_share_all_events_by_zipfs_law() {
+        let events: Vec<Event> = (0..10_000).map(|n| n.to_string()).collect();
+        let requests = zipf(&events, 50, 100, 1);
+        let of = |tenant: usize| requests.iter().filter(|(of, _)| *of == tenant).map(|(_, logs)| logs.len()).sum::<usize>();
+        assert_eq!((0..50).map(of).sum::<usize>(), 10_000);
+        assert!(of(0).abs_diff(2 * of(1)) < 3 && of(49) >= 1, "{} {} {}", of(0), of(1), of(49));
+        assert!(requests.iter().all(|(_, logs)| (1..=100).contains(&logs.len())));
+    }
 }

@@ -18,7 +18,8 @@ use crate::server::{OPERATOR, Server, command};
 use crate::wire::{self, Speech};
 
 /// Settings with which nobody drains, and nothing is refused for being too much.
-const NEVER_DRAINS: [(&str, &str); 3] = [("LOGGERHUB_LINGER_MS", "86400000"), ("LOGGERHUB_QUEUE_CAP_BYTES", "8589934592"), ("LOGGERHUB_QUEUE_TENANT_CAP_BYTES", "8589934592")];
+pub(crate) const NEVER_DRAINS: [(&str, &str); 3] =
+    [("LOGGERHUB_LINGER_MS", "86400000"), ("LOGGERHUB_QUEUE_CAP_BYTES", "8589934592"), ("LOGGERHUB_QUEUE_TENANT_CAP_BYTES", "8589934592")];
 /// Connections that send many logs a request, and those that send one.
 const CONNECTIONS: usize = 16;
 const CONNECTIONS_OF_SINGLES: usize = 64;

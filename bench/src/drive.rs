@@ -25,16 +25,8 @@ pub(crate) struct Sent {
 
 /// Sends all events, and waits until all three stores have them.
 pub(crate) async fn run(url: &str, key: &str, events: &[Event]) -> anyhow::Result<Sent> {
-    let bodies: Arc<Vec<String>> = Arc::new(events.chunks(PER_REQUEST).map(|chunk| chunk.join("\n")).collect());
-    let next = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
-    let senders: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(send(format!("{url}/v1/logs"), key.to_owned(), Arc::clone(&bodies), Arc::clone(&next)))).collect();
-    let mut batches = vec![String::new(); bodies.len()];
-    for sender in senders {
-        for (at, batch) in sender.await?? {
-            batches[at] = batch;
-        }
-    }
+    let batches = post(url, key, events).await?;
     let accepted_in = began.elapsed();
     let http = client()?;
     // Batches are stored nearly in order, so waiting for one after the other asks little of the server.
@@ -49,18 +41,36 @@ pub(crate) async fn run(url: &str, key: &str, events: &[Event]) -> anyhow::Resul
     Ok(Sent { batches, accepted_in, stored_in: began.elapsed() })
 }
 
+/// Sends all events. Answers the batch of each request, in the order of the events.
+pub(crate) async fn post(url: &str, key: &str, events: &[Event]) -> anyhow::Result<Vec<String>> {
+    send_all(url, events.chunks(PER_REQUEST).map(|chunk| (key.to_owned(), chunk.join("\n"))).collect()).await
+}
+
+/// Sends requests, each a key and a body. Answers the batch of each.
+pub(crate) async fn send_all(url: &str, requests: Vec<(String, String)>) -> anyhow::Result<Vec<String>> {
+    let mut batches = vec![String::new(); requests.len()];
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+    let senders: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(send(format!("{url}/v1/logs"), Arc::clone(&requests), Arc::clone(&next)))).collect();
+    for sender in senders {
+        for (at, batch) in sender.await?? {
+            batches[at] = batch;
+        }
+    }
+    Ok(batches)
+}
+
 /// One kept connection.
 pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).build()?)
 }
 
-async fn send(url: String, key: String, bodies: Arc<Vec<String>>, next: Arc<AtomicUsize>) -> anyhow::Result<Vec<(usize, String)>> {
+async fn send(url: String, requests: Arc<Vec<(String, String)>>, next: Arc<AtomicUsize>) -> anyhow::Result<Vec<(usize, String)>> {
     let http = client()?;
     let mut batches = Vec::new();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
-        let Some(body) = bodies.get(at) else { return Ok(batches) };
-        let answer = http.post(&url).bearer_auth(&key).header("content-type", "application/x-ndjson").body(body.clone()).send().await?;
+        let Some((key, body)) = requests.get(at) else { return Ok(batches) };
+        let answer = http.post(&url).bearer_auth(key).header("content-type", "application/x-ndjson").body(body.clone()).send().await?;
         if answer.status() != reqwest::StatusCode::ACCEPTED {
             bail!("{}: {}", answer.status(), answer.text().await?);
         }

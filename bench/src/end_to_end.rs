@@ -7,36 +7,45 @@ use shared::index::Index;
 use shared::settings::{Env, OpenSearchSettings};
 
 use crate::data::Event;
+use crate::figures::{Figures, Goal};
+use crate::indexing::Engine;
 use crate::server::Server;
 use crate::{baseline, drive, verify};
 
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let index = Index::open(&OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?, &Identity::of_environment())?;
-    println!("{} events, requests of {}, {rounds} rounds in turn after one that is not counted\n", events.len(), drive::PER_REQUEST);
-    println!("| round | _bulk alone, logs/s | accepted (202), logs/s | stored in all three, logs/s | ratio | loggerhub CPU, us a log |");
-    println!("|---|---|---|---|---|---|");
-    let mut ratios = Vec::new();
+    let settings = OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?;
+    let index = Index::open(&settings, &Identity::of_environment())?;
+    let engine = Engine::open(&settings)?;
+    let (mut same, mut plain, mut accepted, mut stored, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
+        let of_plain = engine.plain(engine.pid().await?, events).await?.rate;
         let bulk = rate(events.len(), baseline::bulk(&index, events, round).await?);
         let tenant = TenantId::parse(&format!("bench_{round}"))?;
         let key = server.tenant(tenant.as_str()).await?;
-        let cpu = server.cpu_seconds()?;
+        let before = server.cpu_seconds()?;
         let sent = drive::run(&server.url, &key, events).await?;
-        let cpu = (server.cpu_seconds()? - cpu) * 1e6 / count(events.len());
-        let stored = rate(events.len(), sent.stored_in);
         if round == 0 {
             continue;
         }
-        ratios.push(stored / bulk);
-        println!("| {round} | {bulk:.0} | {:.0} | {stored:.0} | {:.2} | {cpu:.1} |", rate(events.len(), sent.accepted_in), stored / bulk);
+        cpu.push((server.cpu_seconds()? - before) * 1e6 / count(events.len()));
+        plain.push(of_plain);
+        same.push(bulk);
+        accepted.push(rate(events.len(), sent.accepted_in));
+        stored.push(rate(events.len(), sent.stored_in));
         if round == rounds {
             check(env, &server, &tenant, &key, events, &sent, seed).await?;
         }
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("ratio: median {:.2}, {:.2} to {:.2}; peak memory of loggerhub {:.0} MiB", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1], server.peak_mib()?);
-    Ok(())
+    let mut figures = Figures::new("end-to-end");
+    let what = "logs/s stored in all three";
+    figures.compare(what, "_bulk alone, our mapping", Some(Goal::AtLeast(0.65)), same, stored.clone());
+    figures.compare(what, "_bulk alone, a plain mapping", Some(Goal::AtLeast(0.8)), plain, stored.clone());
+    figures.single(what, Some(Goal::AtLeast(30_000.0)), stored);
+    figures.single("logs/s answered 202 meanwhile", None, accepted);
+    figures.single("CPU of loggerhub, us a log", None, cpu);
+    figures.single("peak memory of loggerhub, MiB", None, vec![server.peak_mib()?]);
+    figures.tell()
 }
 
 async fn check(env: &Env, server: &Server, tenant: &TenantId, key: &str, events: &[Event], sent: &drive::Sent, seed: u64) -> anyhow::Result<()> {

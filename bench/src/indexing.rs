@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize) -> anyhow::Result<()> {
     let settings = OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "indexing"))?;
-    let engine = Engine { url: settings.url.reveal().trim_end_matches('/').to_owned(), http: Client::builder().no_proxy().timeout(TIMEOUT).build()? };
+    let engine = Engine::open(&settings)?;
     let index = Index::open(&settings, &Identity::of_environment())?;
     let pid = engine.pid().await?;
     let mut cpu = (Vec::new(), Vec::new());
@@ -51,18 +51,25 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize) -> anyhow::R
     figures.tell()
 }
 
-struct Cost {
+/// What the documents of a round took.
+pub(crate) struct Cost {
     cpu_us: f64,
     bytes: f64,
-    rate: f64,
+    /// Documents a second.
+    pub(crate) rate: f64,
 }
 
-struct Engine {
+/// OpenSearch, asked by hand.
+pub(crate) struct Engine {
     url: String,
     http: Client,
 }
 
 impl Engine {
+    pub(crate) fn open(settings: &OpenSearchSettings) -> anyhow::Result<Self> {
+        Ok(Self { url: settings.url.reveal().trim_end_matches('/').to_owned(), http: Client::builder().no_proxy().timeout(TIMEOUT).build()? })
+    }
+
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let request = self.http.request(method, format!("{}/{path}", self.url));
         let request = if let Some(body) = body { request.json(body) } else { request };
@@ -70,13 +77,14 @@ impl Engine {
     }
 
     /// The process that serves: on one machine with us, or its CPU cannot be told.
-    async fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) async fn pid(&self) -> anyhow::Result<u32> {
         let nodes = self.call(reqwest::Method::GET, "_nodes/_local/process", None).await?;
         let process = nodes["nodes"].as_object().and_then(|nodes| nodes.values().next()).and_then(|node| node["process"]["id"].as_u64());
         Ok(process.context("OpenSearch does not tell its process")?.try_into()?)
     }
 
-    async fn plain(&self, pid: u32, events: &[Event]) -> anyhow::Result<Cost> {
+    /// All events into a fresh index with the plain mapping.
+    pub(crate) async fn plain(&self, pid: u32, events: &[Event]) -> anyhow::Result<Cost> {
         let texts = json!({ "type": "text" });
         let keyword = json!({ "type": "keyword" });
         let mapping = json!({

@@ -3,15 +3,18 @@
 mod baseline;
 mod data;
 mod door;
+mod drain;
 mod drive;
 mod end_to_end;
 mod figures;
 mod flood;
+mod growth;
 mod hello;
 mod indexing;
 mod lag;
 mod outage;
 mod pace;
+mod plot;
 mod process;
 mod reading;
 mod search;
@@ -50,6 +53,10 @@ enum Case {
     Lag(lag::Lag),
     /// The processor's part in Postgres, beside COPY of the same rows.
     Stage(stage::Stage),
+    /// The processor's CPU beside what its parts take, and raw beside gzip.
+    Drain,
+    /// The rate by partitions, processes, tenants, and by what is stored already.
+    Growth(growth::Growth),
     /// What a document costs OpenSearch, beside a plain mapping.
     Indexing,
     /// Every case that has a baseline, in little: that they run and that nothing is lost, not what comes out.
@@ -89,6 +96,8 @@ async fn main() -> anyhow::Result<()> {
         Case::Door(door) => door::run(&env, &events, arguments.rounds, door).await,
         Case::Lag(lag) => lag::run(&events, lag).await,
         Case::Stage(stage) => stage::run(&env, &events, arguments.rounds, stage).await,
+        Case::Drain => drain::run(&env, &events, arguments.rounds).await,
+        Case::Growth(growth) => growth::run(&env, &events, arguments.rounds, arguments.seed, growth).await,
         Case::Indexing => indexing::run(&env, &events, arguments.rounds).await,
         Case::Quick => quick(&env, &events, arguments.seed).await,
         Case::EndToEnd => end_to_end::run(&env, &events, arguments.rounds, arguments.seed).await,
@@ -108,6 +117,7 @@ async fn quick(env: &Env, events: &[data::Event], seed: u64) -> anyhow::Result<(
     let few = &events[..events.len().min(QUICK_LOGS)];
     door::run(env, few, 1, door::Door { logs: 2 * QUICK_LOGS, singles: QUICK_LOGS }).await?;
     stage::run(env, few, 1, stage::Stage { rows: QUICK_LOGS }).await?;
+    drain::run(env, few, 1).await?;
     indexing::run(env, few, 1).await?;
     lag::run(few, lag::Lag { rate: 1_000, seconds: 5 }).await?;
     end_to_end::run(env, few, 1, seed).await

@@ -31,6 +31,16 @@ impl Pace {
     }
 }
 
+/// The events that [`offer`] sends.
+pub(crate) fn sent(events: &[Event], pace: Pace) -> impl Iterator<Item = &Event> {
+    (0..pace.requests()).flat_map(move |n| body(events, pace, n))
+}
+
+fn body(events: &[Event], pace: Pace, n: usize) -> &[Event] {
+    let from = n * pace.per_request % (events.len() - pace.per_request);
+    &events[from..from + pace.per_request]
+}
+
 /// Sends with one key after the other. Answers how long each request took, shortest first.
 pub(crate) async fn offer(url: &str, keys: &[String], events: &[Event], pace: Pace) -> anyhow::Result<Vec<Duration>> {
     let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(AT_ONCE).build()?;
@@ -40,8 +50,7 @@ pub(crate) async fn offer(url: &str, keys: &[String], events: &[Event], pace: Pa
     for n in 0..pace.requests() {
         tokio::time::sleep_until((began + every * u32::try_from(n)?).into()).await;
         let room = Arc::clone(&room).acquire_owned().await?;
-        let from = n * pace.per_request % (events.len() - pace.per_request);
-        let body = events[from..from + pace.per_request].join("\n");
+        let body = body(events, pace, n).join("\n");
         let request = http.post(&url).bearer_auth(&keys[n % keys.len()]).header("content-type", "application/x-ndjson").body(body);
         sending.spawn(async move {
             let began = Instant::now();

@@ -17,8 +17,8 @@ use crate::figures::{Figures, Goal};
 use crate::server::Server;
 
 /// Logs of a batch, and batches of a transaction.
-const LOGS_OF_A_BATCH: usize = 100;
-const BATCHES_AT_ONCE: usize = 10;
+pub(crate) const LOGS_OF_A_BATCH: usize = 100;
+pub(crate) const BATCHES_AT_ONCE: usize = 10;
 
 /// How much.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -75,7 +75,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, asked: Stage
     figures.tell()
 }
 
-fn batches(events: &[Event], rows: usize, tenant: &TenantId) -> anyhow::Result<Vec<StoreBatch>> {
+pub(crate) fn batches(events: &[Event], rows: usize, tenant: &TenantId) -> anyhow::Result<Vec<StoreBatch>> {
     let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp())? * 1000;
     let mut all = Vec::new();
     for (nth, from) in (0..rows).step_by(LOGS_OF_A_BATCH).enumerate() {
@@ -111,7 +111,7 @@ fn batches(events: &[Event], rows: usize, tenant: &TenantId) -> anyhow::Result<V
 }
 
 /// The rows in COPY's text format (manual, "COPY", "Text Format").
-fn copied(batches: &[StoreBatch]) -> Vec<u8> {
+pub(crate) fn copied(batches: &[StoreBatch]) -> Vec<u8> {
     let mut text = String::new();
     for row in batches.iter().flat_map(|batch| &batch.rows) {
         let escaped = |field: &str| field.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");

@@ -42,7 +42,7 @@ pub async fn run(arguments: &Arguments, env: &Env) -> ExitCode {
 }
 
 async fn look(arguments: &Arguments, env: &Env) -> anyhow::Result<bool> {
-    let doors = Doors::open(&Settings::from_env(env)?).await?;
+    let doors = Doors::open(&Settings::from_env(env)?)?;
     let period = arguments.period.read(&doors).await?;
     let audit = maintenance::audit::audit(&doors.maintenance(), arguments.tenant.as_ref(), period, progress).await?;
     end_progress();

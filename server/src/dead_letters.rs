@@ -183,7 +183,7 @@ async fn ask(rows: &Rows, ids: &[Uuid], filter: Filter) -> anyhow::Result<u64> {
 }
 
 async fn carry_out(env: &Env) -> anyhow::Result<maintenance::Redriven> {
-    let doors = Doors::open(&Settings::from_env(env).context("--now needs the settings of the server")?).await?;
+    let doors = Doors::open(&Settings::from_env(env).context("--now needs the settings of the server")?)?;
     let done = maintenance::redrive(&doors.maintenance(), NOW_BUDGET).await?;
     match done.stopped_by {
         Some(engine) => bail!("{engine} is in trouble: {} letters were stored, the others stay asked for", done.letters),

@@ -75,13 +75,13 @@ impl Doors {
     ///
     /// # Errors
     /// [`shared::error::Error::Internal`] for a setting that makes no sense.
-    pub async fn open(settings: &Settings) -> Result<Self> {
+    pub fn open(settings: &Settings) -> Result<Self> {
         let redis = RedisLink::open(&settings.redis, ingest::REDIS_TIMEOUT)?;
         let patient = RedisLink::open(&settings.redis, PATIENT)?;
         let registry = Registry::open(&settings.control)?;
         let ring = KeyRing::new(redis.clone());
         let rows = Rows::open(&settings.logs)?;
-        let identity = Identity::of_machine(&settings.archive).await?;
+        let identity = Identity::of_machine(&settings.archive)?;
         let sessions = Sessions::new(redis.clone(), &settings.sessions);
         let auth = Authenticator::new(ring.clone(), settings.operator.clone()).or_ask(registry.clone());
         Ok(Self {

@@ -33,7 +33,7 @@ impl Hub {
     /// # Errors
     /// [`Error::Internal`] for a setting that makes no sense, a listener that is none, or a Redis that would not keep what it takes.
     pub async fn start(settings: &Settings, listener: TcpListener) -> Result<Self> {
-        let doors = Doors::open(settings).await?;
+        let doors = Doors::open(settings)?;
         let _ = shared::telemetry::metrics();
         let address = listener.local_addr().map_err(|e| Error::internal("asking a listener for its address", e))?;
         match doors.queue.look_at_durability().await {

@@ -38,7 +38,7 @@ pub async fn run(arguments: &Arguments, env: &Env) -> ExitCode {
 }
 
 async fn index(arguments: &Arguments, env: &Env) -> anyhow::Result<IndexedLater> {
-    let doors = Doors::open(&Settings::from_env(env)?).await?;
+    let doors = Doors::open(&Settings::from_env(env)?)?;
     let period = arguments.period.read(&doors).await?;
     let done = maintenance::index_later(&doors.maintenance(), &arguments.tenant, period, progress).await?;
     end_progress();

@@ -67,7 +67,7 @@ async fn check(arguments: &Arguments, env: &Env) -> anyhow::Result<bool> {
     };
     // No request makes a dead letter, an invoice or a token that was mailed: the check needs the engines, too.
     let doors = match Settings::from_env(env) {
-        Ok(settings) => Ok(Doors::open(&settings).await?),
+        Ok(settings) => Ok(Doors::open(&settings)?),
         Err(error) => Err(format!("no request makes this: it takes the settings of the hub's engines, and {error}")),
     };
     with_removal(arguments, &Client::new(url, operator)?, doors.as_ref().map_err(Clone::clone)).await

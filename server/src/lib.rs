@@ -38,7 +38,7 @@ use shared::rows::Migrated;
 /// # Errors
 /// [`shared::error::Error::Unavailable`], or [`shared::error::Error::Internal`] for a migration of what belongs to no tenant that fails.
 pub async fn migrate(settings: &Settings) -> Result<Migrated> {
-    let doors = Doors::open(settings).await?;
+    let doors = Doors::open(settings)?;
     doors.registry.migrate().await?;
     let migrated = doors.rows.migrate(|done, all| looking::progress(&format!("{done} of {all} schemas"))).await;
     looking::end_progress();

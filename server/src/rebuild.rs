@@ -51,7 +51,7 @@ pub async fn run(arguments: &Arguments, env: &Env) -> ExitCode {
 }
 
 async fn rebuild(arguments: &Arguments, env: &Env) -> anyhow::Result<Rebuilt> {
-    let doors = Doors::open(&Settings::from_env(env)?).await?;
+    let doors = Doors::open(&Settings::from_env(env)?)?;
     let period = arguments.period.read(&doors).await?;
     let into = match arguments.into {
         Into::Postgres => maintenance::Into::Postgres,

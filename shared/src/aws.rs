@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_eventbridge::config::retry::RetryConfig;
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
@@ -11,6 +13,7 @@ use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::settings::{ArchiveSettings, Authorities, EventSettings, QueueSettings};
@@ -27,22 +30,50 @@ impl Identity {
         Self(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
     }
 
-    /// What AWS' own chain finds on a machine or in a container: environment, profile, web identity, role. Nothing is asked for before it
+    /// What AWS' own chain finds on a machine or in a container: environment, profile, web identity, role. Nothing is looked at before it
     /// is needed.
     ///
     /// # Errors
     /// [`Error::Internal`] for authorities that are none.
-    pub async fn of_machine(settings: &ArchiveSettings) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(settings.region.clone()));
-        if let Some(authorities) = &settings.authorities {
-            loader = loader.http_client(trusting(authorities)?);
-        }
-        Ok(loader.load().await.credentials_provider().map_or_else(Self::of_environment, Self))
+    pub fn of_machine(settings: &ArchiveSettings) -> Result<Self> {
+        let http = settings.authorities.as_ref().map(trusting).transpose()?;
+        Ok(Self(SharedCredentialsProvider::new(OfMachine { region: settings.region.clone(), http, chain: OnceCell::new() })))
     }
 
     /// What signs requests to a service that is no SDK's.
     pub(crate) fn signing(&self, region: &str) -> SdkConfig {
         SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(region.to_owned())).credentials_provider(self.0.clone()).build()
+    }
+}
+
+/// AWS' own chain, made when it is first asked: it reads whom the system trusts, which takes some 10 ms, for which no start should wait.
+#[derive(Debug)]
+struct OfMachine {
+    region: String,
+    http: Option<SharedHttpClient>,
+    chain: OnceCell<Option<SharedCredentialsProvider>>,
+}
+
+impl OfMachine {
+    async fn load(&self) -> Option<SharedCredentialsProvider> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(self.region.clone()));
+        if let Some(http) = &self.http {
+            loader = loader.http_client(http.clone());
+        }
+        loader.load().await.credentials_provider()
+    }
+}
+
+impl ProvideCredentials for OfMachine {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async move {
+            let chain = self.chain.get_or_init(|| self.load()).await;
+            let chain = chain.as_ref().ok_or_else(|| CredentialsError::not_loaded("there is no provider of credentials"))?;
+            chain.provide_credentials().await
+        })
     }
 }
 

@@ -16,7 +16,7 @@ pub use counts::SeenPath;
 pub use search::{Found, Hit, Sort, Summary, TextSearch};
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use opensearch::auth::Credentials;
 use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::response::Response;
-use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use opensearch::http::transport::{BuildError, SingleNodeConnectionPool, Transport, TransportBuilder};
 use opensearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -46,10 +46,13 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long this process believes that an index is there: one that was removed by hand is made again after that.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
+/// A client that is made when it is first used: reading whom the system trusts takes some 10 ms, for which no start should wait.
+type OpenedLate = LazyLock<Result<Transport, BuildError>, Box<dyn FnOnce() -> Result<Transport, BuildError> + Send>>;
+
 /// The search index.
 #[derive(Debug, Clone)]
 pub struct Index {
-    transport: Transport,
+    transport: Arc<OpenedLate>,
     settings: OpenSearchSettings,
     known: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -74,8 +77,8 @@ impl Index {
             let trusted = Certificate::from_pem(authorities.pem()).map_err(|e| fail(e.into()))?;
             builder = builder.cert_validation(CertificateValidation::Full(trusted));
         }
-        let transport = builder.build().map_err(|e| fail(e.into()))?;
-        Ok(Self { transport, settings: settings.clone(), known: Arc::default() })
+        let transport = LazyLock::new(Box::new(move || builder.build()) as Box<_>);
+        Ok(Self { transport: Arc::new(transport), settings: settings.clone(), known: Arc::default() })
     }
 
     /// How often what was written becomes searchable.
@@ -202,7 +205,8 @@ impl Index {
         body: Option<Bytes>,
         timeout: Duration,
     ) -> Result<T, Failure> {
-        let answer = self.transport.send(method, path, headers, Some(parameters), body, Some(timeout)).await;
+        let transport = LazyLock::force(&self.transport).as_ref().map_err(|e| Failure::Silent(format!("the client of OpenSearch could not be made: {}", chain(e)).into()))?;
+        let answer = transport.send(method, path, headers, Some(parameters), body, Some(timeout)).await;
         let answer: Response = answer.map_err(|e| Failure::Silent(Box::new(e)))?;
         let status = answer.status_code().as_u16();
         if status < 400 {

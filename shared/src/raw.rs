@@ -5,7 +5,7 @@
 //! line is `{"id","tenant","class","index","received_at","log"}`, `log` being the record as sent, white space between tokens
 //! aside.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use crate::timestamp;
 const FRAME_TEXT: usize = 1024 * 1024;
 /// Level 3 gives 0.67 of gzip -6 in frames of 1 MiB (measured on the shared sample); higher ones cost more than they save.
 const LEVEL: i32 = 3;
+/// Below this many bytes a frame is what little came in, and has less to find in itself: level 6 makes 60 KB 7 % smaller than level 3, for half a millisecond.
+const SMALL_FRAME: usize = 128 * 1024;
+const LEVEL_OF_SMALL: i32 = 6;
 /// The first of the magic numbers that zstd decoders skip (RFC 8878, 3.1.2).
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A50;
 /// Bytes before a skippable frame's content: its magic number and its length. The manifest is the first frame's content.
@@ -97,7 +100,7 @@ impl RawObject {
         let Some(entry) = self.tenants.last_mut() else { return Err(std::io::Error::other("a line before its tenant was begun")) };
         entry.count += 1;
         let received_at = timestamp::format(i64::try_from(id.unix_ms()).unwrap_or_default());
-        self.text.extend_from_slice(format!(r#"{{"id":"{id}","tenant":"{}","class":"{class}","index":{index},"received_at":"{received_at}","log":"#, entry.tenant).as_bytes());
+        write!(self.text, r#"{{"id":"{id}","tenant":"{}","class":"{class}","index":{index},"received_at":"{received_at}","log":"#, entry.tenant)?;
         self.text.extend_from_slice(record);
         self.text.extend_from_slice(b"}\n");
         self.line_frames.push(self.frames.len());
@@ -121,7 +124,8 @@ impl RawObject {
             return Ok(());
         }
         let start = self.body.len();
-        self.body.extend_from_slice(&zstd::bulk::compress(&self.text, LEVEL)?);
+        let level = if self.text.len() < SMALL_FRAME { LEVEL_OF_SMALL } else { LEVEL };
+        self.body.extend_from_slice(&zstd::bulk::compress(&self.text, level)?);
         self.frames.push(start..self.body.len());
         self.text.clear();
         Ok(())

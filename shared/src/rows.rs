@@ -4,7 +4,7 @@
 //! nothing from one tenant to the next. The text of a statement holds nothing but a [`TenantId`] and names made here.
 
 mod audit;
-mod copy;
+pub mod copy;
 mod counts;
 mod dead_letters;
 mod hourly;

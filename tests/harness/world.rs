@@ -64,7 +64,7 @@ impl World {
         futures::future::join_all(name.databases().map(|(setting, database)| create_database(engines, setting, database))).await;
         let env = name.settings(engines);
         loggerhub::migrate(&Settings::from_env(&env).expect("settings")).await.expect("fresh databases can be migrated");
-        let doors = Doors::open(&Settings::from_env(&env).expect("settings")).await.expect("settings that make sense");
+        let doors = Doors::open(&Settings::from_env(&env).expect("settings")).expect("settings that make sense");
         // As on every day but the first: the indices are there before the hub is. One that is being made does not answer searches yet.
         maintenance::keep_partitions(&doors.maintenance()).await.expect("the engines answer");
         let hub = Running::start(&with(&env, changed)).await;
@@ -81,7 +81,7 @@ impl World {
 
     /// Doors with `changed` settings.
     pub(crate) async fn doors_with(&self, changed: &[(&str, &str)]) -> Doors {
-        Doors::open(&Settings::from_env(&with(&self.env, changed)).expect("settings")).await.expect("settings that make sense")
+        Doors::open(&Settings::from_env(&with(&self.env, changed)).expect("settings")).expect("settings that make sense")
     }
 
     /// What a hub says that does not start with these settings.

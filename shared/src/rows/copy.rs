@@ -9,7 +9,9 @@ const FIELDS: i16 = 10;
 /// The columns, in the order in which [`encode`] writes them.
 pub(super) const COLUMNS: &str = r#"id, "timestamp", object_id, raw_offset, raw_length, level, index_state, service, language, message"#;
 
-pub(super) fn encode<'a>(rows: impl Iterator<Item = (&'a NewRow, i64)>) -> Vec<u8> {
+/// Rows, each with the number of its raw object.
+#[must_use]
+pub fn encode<'a>(rows: impl Iterator<Item = (&'a NewRow, i64)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 * 1024);
     out.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
     out.extend_from_slice(&[0; 8]); // no flags, no extension

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::store::copy_rows;
+use super::store::write_rows;
 use super::{NewRow, Rows};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, LogId, TenantId};
@@ -60,7 +60,7 @@ async fn halve(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sq
             return Ok(None);
         }
         sqlx::query("savepoint halving").execute(&mut *tx).await?;
-        let Err(error) = copy_rows(tx, tenant, some).await else {
+        let Err(error) = write_rows(tx, tenant, some).await else {
             sqlx::query("release savepoint halving").execute(&mut *tx).await?;
             continue;
         };

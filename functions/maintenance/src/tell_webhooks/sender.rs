@@ -3,7 +3,7 @@
 //! Where they lead is a stranger's choice. So: HTTPS, to a public address and no other (`resolver`), no redirects, no proxy of the environment, a
 //! time for all of it, and of the answer nothing is told but its status.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -34,10 +34,13 @@ const MOST_PUT_OFF: Duration = Duration::from_secs(86_400);
 /// Waits are made up to a fifth shorter or longer, so that what failed together is not tried again together.
 const JITTER: std::ops::Range<f64> = 0.8..1.2;
 
+/// A client that is made when it is first used: reading whom the system trusts takes some 10 ms, for which no start should wait.
+type OpenedLate = LazyLock<reqwest::Result<Client>, Box<dyn FnOnce() -> reqwest::Result<Client> + Send>>;
+
 /// Sends to receivers.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    http: Client,
+    http: Arc<OpenedLate>,
     settings: Arc<WebhookSettings>,
 }
 
@@ -65,7 +68,8 @@ impl Sender {
         if let Some(authorities) = &settings.authorities {
             http = http.tls_certs_merge(Certificate::from_pem_bundle(authorities.pem()).map_err(fail)?);
         }
-        Ok(Self { http: http.build().map_err(fail)?, settings: Arc::new(settings.clone()) })
+        let http = LazyLock::new(Box::new(move || http.build()) as Box<_>);
+        Ok(Self { http: Arc::new(http), settings: Arc::new(settings.clone()) })
     }
 
     /// How long a receiver may take.
@@ -108,8 +112,11 @@ impl Sender {
             return Err("the webhook's secret cannot be read; the operator can help".to_owned());
         };
         let signatures: Vec<String> = secrets.iter().map(|secret| secret.sign(&id, now, &due.body)).collect();
-        let request = self
-            .http
+        let http = LazyLock::force(&self.http).as_ref().map_err(|error| {
+            tracing::error!(cause = shared::error::chain(error), "the client of webhooks could not be made");
+            "our client could not be made; the operator can help".to_owned()
+        })?;
+        let request = http
             .post(target.url().clone())
             .header(CONTENT_TYPE, CLOUD_EVENT)
             .header("webhook-id", &id)
