@@ -52,6 +52,8 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, asked: Door)
     figures.single("peak memory of loggerhub after all that, MiB", None, vec![process::peak_mib(server.pid())?]);
     drop(server);
     starts(&key, events, &mut figures).await?;
+    // What was sent to see whether it is up waits, too.
+    redis.drain().await?;
     figures.tell()
 }
 
