@@ -11,30 +11,6 @@ use shared::record::Record;
 use shared::timestamp;
 use time::OffsetDateTime;
 
-/// Requests of so many tenants, with at most `per_request` logs each: the n-th tenant sends in proportion to 1/n (Zipf's law, exponent 1), and each sends
-/// something. Their order is random.
-pub(crate) fn zipf(events: &[Event], tenants: usize, per_request: usize, seed: u64) -> Vec<(usize, &[Event])> {
-    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-    let all: f64 = (1..=u32::try_from(tenants).unwrap_or(u32::MAX)).map(|n| 1.0 / f64::from(n)).sum();
-    let mut requests = Vec::new();
-    let mut rest = events;
-    for tenant in 0..tenants {
-        let share = real(events.len()) / all / real(tenant + 1);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is positive, and no more than there are")]
-        let logs = if tenant + 1 == tenants { rest.len() } else { (share.round() as usize).max(1).min(rest.len()) };
-        let (mine, others) = rest.split_at(logs);
-        requests.extend(mine.chunks(per_request).map(|logs| (tenant, logs)));
-        rest = others;
-    }
-    requests.shuffle(&mut rng);
-    requests
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-fn real(n: usize) -> f64 {
-    n as f64
-}
-
 /// One record as sent: a line of JSON.
 pub(crate) type Event = String;
 
@@ -91,15 +67,5 @@ mod tests {
         assert_eq!(times, [Some(1_799_999_400_000), Some(1_800_000_000_000), None]);
         assert_eq!(moved[0].len(), lines[0].len());
         assert_eq!(moved[2], lines[2]);
-    }
-
-    #[test]
-    fn tenants_share_all_events_by_zipfs_law() {
-        let events: Vec<Event> = (0..10_000).map(|n| n.to_string()).collect();
-        let requests = zipf(&events, 50, 100, 1);
-        let of = |tenant: usize| requests.iter().filter(|(of, _)| *of == tenant).map(|(_, logs)| logs.len()).sum::<usize>();
-        assert_eq!((0..50).map(of).sum::<usize>(), 10_000);
-        assert!(of(0).abs_diff(2 * of(1)) < 3 && of(49) >= 1, "{} {} {}", of(0), of(1), of(49));
-        assert!(requests.iter().all(|(_, logs)| (1..=100).contains(&logs.len())));
     }
 }

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use shared::settings::{Env, RedisSettings};
 
 use crate::data::Event;
-use crate::figures::{Figures, Goal};
+use crate::figures::{Figures, Goal, real};
 use crate::hello::Hello;
 use crate::process;
 use crate::server::{OPERATOR, Server, command};
@@ -247,9 +247,4 @@ impl Redis {
 
 fn logs_of(requests: usize, per_request: usize) -> f64 {
     real(requests * per_request)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-fn real(n: usize) -> f64 {
-    n as f64
 }

@@ -15,8 +15,8 @@ use sqlx::{Connection, PgConnection};
 
 use crate::data::Event;
 use crate::door::NEVER_DRAINS;
-use crate::figures::{Figures, Goal};
-use crate::flood::until_stored;
+use crate::figures::{Figures, Goal, real};
+use crate::flood::{batches_stored, until_stored};
 use crate::pace::{self, Pace};
 use crate::process;
 use crate::server::Server;
@@ -41,7 +41,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize) -> anyhow::R
         let key = door.tenant(&format!("drain_{round}")).await?;
         let batches = drive::post(&door.url, &key, events).await?.len();
         drop(door);
-        let (before, stored) = (raw_bytes(&archive).await?, stored(&mut rows).await?);
+        let (before, stored) = (raw_bytes(&archive).await?, batches_stored(&mut rows).await?);
         let alone = apart(events)?;
         let began = Instant::now();
         let server = Server::start().await?;
@@ -68,7 +68,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize) -> anyhow::R
 async fn slowly(archive: &Archive, rows: &mut PgConnection, events: &[Event], figures: &mut Figures) -> anyhow::Result<()> {
     let server = Server::start().await?;
     let key = server.tenant("slowly").await?;
-    let (before, stored) = (raw_bytes(archive).await?, stored(rows).await?);
+    let (before, stored) = (raw_bytes(archive).await?, batches_stored(rows).await?);
     pace::offer(&server.url, &[key], events, SLOWLY).await?;
     until_stored(rows, stored + SLOWLY.requests()).await?;
     let logs = SLOWLY.requests() * SLOWLY.per_request;
@@ -77,11 +77,6 @@ async fn slowly(archive: &Archive, rows: &mut PgConnection, events: &[Event], fi
     let packed = real(raw_bytes(archive).await? - before) / real(logs);
     figures.compare("raw bytes a log, 100 logs/s of one tenant", "gzip -6 of the same lines", Some(Goal::AtMost(1.15)), vec![gzip(&sent)?], vec![packed]);
     Ok(())
-}
-
-async fn stored(rows: &mut PgConnection) -> anyhow::Result<usize> {
-    let count: i64 = sqlx::query_scalar("select count(*) from public.receipts").fetch_one(rows).await?;
-    Ok(count.try_into()?)
 }
 
 async fn raw_bytes(archive: &Archive) -> anyhow::Result<usize> {
@@ -119,9 +114,4 @@ fn apart(events: &[Event]) -> anyhow::Result<f64> {
     packed += compressor.compress(&frame)?.len();
     ensure!(copied > 0 && packed > 0, "something was done");
     Ok((process::cpu_seconds(me)? - before) * 1e6 / real(events.len()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-fn real(n: usize) -> f64 {
-    n as f64
 }

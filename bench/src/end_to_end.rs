@@ -7,7 +7,7 @@ use shared::index::Index;
 use shared::settings::{Env, OpenSearchSettings};
 
 use crate::data::Event;
-use crate::figures::{Figures, Goal};
+use crate::figures::{Figures, Goal, real};
 use crate::indexing::Engine;
 use crate::server::Server;
 use crate::{baseline, drive, verify};
@@ -28,7 +28,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -
         if round == 0 {
             continue;
         }
-        cpu.push((server.cpu_seconds()? - before) * 1e6 / count(events.len()));
+        cpu.push((server.cpu_seconds()? - before) * 1e6 / real(events.len()));
         plain.push(of_plain);
         same.push(bulk);
         accepted.push(rate(events.len(), sent.accepted_in));
@@ -66,10 +66,5 @@ async fn check(env: &Env, server: &Server, tenant: &TenantId, key: &str, events:
 }
 
 pub(crate) fn rate(events: usize, took: std::time::Duration) -> f64 {
-    count(events) / took.as_secs_f64()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "events are far fewer than 2^53")]
-fn count(n: usize) -> f64 {
-    n as f64
+    real(events) / took.as_secs_f64()
 }

@@ -112,6 +112,12 @@ fn path_of(case: &str) -> anyhow::Result<PathBuf> {
     Ok(folder.join(format!("{case}.json")))
 }
 
+/// A count, to reckon with.
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
+pub(crate) fn real(n: usize) -> f64 {
+    n as f64
+}
+
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

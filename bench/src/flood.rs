@@ -76,6 +76,12 @@ pub(crate) async fn run(env: &Env, events: &[Event], flood: Flood) -> anyhow::Re
     Ok(())
 }
 
+/// Batches that are stored.
+pub(crate) async fn batches_stored(connection: &mut sqlx::PgConnection) -> anyhow::Result<usize> {
+    let count: i64 = sqlx::query_scalar("select count(*) from public.receipts").fetch_one(connection).await?;
+    Ok(count.try_into()?)
+}
+
 /// Waits until so many batches are stored, and the index misses nothing.
 pub(crate) async fn until_stored(connection: &mut sqlx::PgConnection, batches: usize) -> anyhow::Result<()> {
     let began = Instant::now();

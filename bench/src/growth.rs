@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use shared::settings::{Env, PostgresSettings};
 use sqlx::{Connection, PgConnection};
 
-use crate::data::{self, Event};
+use crate::data::Event;
 use crate::drive;
-use crate::figures::{Figures, Goal, median};
-use crate::flood::until_stored;
+use crate::figures::{Figures, Goal, median, real};
+use crate::flood::{batches_stored, until_stored};
 use crate::plot;
 use crate::server::Server;
 
@@ -107,18 +109,18 @@ impl Hub {
 
     /// Logs a second from the first request until all is stored and indexed, after a round that is not counted.
     async fn rates(&self, rows: &mut PgConnection, events: &[Event], rounds: usize, seed: u64) -> anyhow::Result<Vec<f64>> {
-        let bodies = data::zipf(events, self.keys.len(), drive::PER_REQUEST, seed);
+        let bodies = zipf(events, self.keys.len(), drive::PER_REQUEST, seed);
         let logs: usize = bodies.iter().map(|(_, logs)| logs.len()).sum();
         let mut rates = Vec::new();
         for round in 0..=rounds {
-            let before: i64 = sqlx::query_scalar("select count(*) from public.receipts").fetch_one(&mut *rows).await?;
+            let before = batches_stored(rows).await?;
             let began = Instant::now();
             let sending = self.servers.iter().enumerate().map(|(nth, server)| {
                 let mine = bodies.iter().skip(nth).step_by(self.servers.len()).map(|(tenant, logs)| (self.keys[*tenant].clone(), logs.join("\n")));
                 drive::send_all(&server.url, mine.collect())
             });
             futures::future::try_join_all(sending).await?;
-            until_stored(rows, usize::try_from(before)? + bodies.len()).await?;
+            until_stored(rows, before + bodies.len()).await?;
             if round > 0 {
                 rates.push(real(logs) / began.elapsed().as_secs_f64());
             }
@@ -139,7 +141,36 @@ impl Hub {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-fn real(n: usize) -> f64 {
-    n as f64
+/// Requests of so many tenants, with at most `per_request` logs each: the n-th tenant sends in proportion to 1/n (Zipf's law, exponent 1), and each sends
+/// something. Their order is random.
+fn zipf(events: &[Event], tenants: usize, per_request: usize, seed: u64) -> Vec<(usize, &[Event])> {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+    let all: f64 = (1..=u32::try_from(tenants).unwrap_or(u32::MAX)).map(|n| 1.0 / f64::from(n)).sum();
+    let mut requests = Vec::new();
+    let mut rest = events;
+    for tenant in 0..tenants {
+        let share = real(events.len()) / all / real(tenant + 1);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is positive, and no more than there are")]
+        let logs = if tenant + 1 == tenants { rest.len() } else { (share.round() as usize).max(1).min(rest.len()) };
+        let (mine, others) = rest.split_at(logs);
+        requests.extend(mine.chunks(per_request).map(|logs| (tenant, logs)));
+        rest = others;
+    }
+    requests.shuffle(&mut rng);
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_share_all_events_by_zipfs_law() {
+        let events: Vec<Event> = (0..10_000).map(|n| n.to_string()).collect();
+        let requests = zipf(&events, 50, 100, 1);
+        let of = |tenant: usize| requests.iter().filter(|(of, _)| *of == tenant).map(|(_, logs)| logs.len()).sum::<usize>();
+        assert_eq!((0..50).map(of).sum::<usize>(), 10_000);
+        assert!(of(0).abs_diff(2 * of(1)) < 3 && of(49) >= 1, "{} {} {}", of(0), of(1), of(49));
+        assert!(requests.iter().all(|(_, logs)| (1..=100).contains(&logs.len())));
+    }
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::data::Event;
-use crate::figures::{Figures, Goal};
+use crate::figures::{Figures, Goal, real};
 use crate::server::Server;
 
 /// Logs of a batch, and batches of a transaction.
@@ -128,9 +128,4 @@ pub(crate) fn copied(batches: &[StoreBatch]) -> Vec<u8> {
         ));
     }
     text.into_bytes()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-fn real(n: usize) -> f64 {
-    n as f64
 }

@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 use crate::aws::Identity;
 use crate::error::{Engine, Error, Result, chain};
 use crate::ids::{BatchId, LogId, TenantId};
+use crate::late::{OpenedLate, opened_late};
 use crate::settings::OpenSearchSettings;
 use crate::timestamp;
 
@@ -46,13 +47,10 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long this process believes that an index is there: one that was removed by hand is made again after that.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
-/// A client that is made when it is first used: reading whom the system trusts takes some 10 ms, for which no start should wait.
-type OpenedLate = LazyLock<Result<Transport, BuildError>, Box<dyn FnOnce() -> Result<Transport, BuildError> + Send>>;
-
 /// The search index.
 #[derive(Debug, Clone)]
 pub struct Index {
-    transport: Arc<OpenedLate>,
+    transport: Arc<OpenedLate<Transport, BuildError>>,
     settings: OpenSearchSettings,
     known: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -77,8 +75,7 @@ impl Index {
             let trusted = Certificate::from_pem(authorities.pem()).map_err(|e| fail(e.into()))?;
             builder = builder.cert_validation(CertificateValidation::Full(trusted));
         }
-        let transport = LazyLock::new(Box::new(move || builder.build()) as Box<_>);
-        Ok(Self { transport: Arc::new(transport), settings: settings.clone(), known: Arc::default() })
+        Ok(Self { transport: Arc::new(opened_late(move || builder.build())), settings: settings.clone(), known: Arc::default() })
     }
 
     /// How often what was written becomes searchable.

@@ -7,6 +7,7 @@ pub mod billing;
 pub mod document;
 pub mod grant;
 pub mod ids;
+pub mod late;
 pub mod limits;
 pub mod people;
 pub mod query;

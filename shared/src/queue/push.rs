@@ -155,3 +155,40 @@ fn take_together(waiting: &mut VecDeque<Waits>) -> Vec<Waits> {
     }
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches that wait, each with so many bytes, and those who wait for them.
+    fn waiting(bytes: &[usize]) -> (VecDeque<Waits>, Vec<oneshot::Receiver<Result<Outcome>>>) {
+        let words = |bytes: usize| Words {
+            keys: Vec::new(),
+            deadline_ms: 0,
+            tenant: String::new(),
+            batch: String::new(),
+            header: Vec::new(),
+            payload: vec![0; bytes].into(),
+            unpacked_bytes: 0,
+            limits: String::new(),
+            raw_only_header: Vec::new(),
+            body: String::new(),
+        };
+        let one = |bytes: &usize| {
+            let (tell, told) = oneshot::channel();
+            ((words(*bytes), tell), told)
+        };
+        bytes.iter().map(one).unzip()
+    }
+
+    #[test]
+    fn a_call_is_bounded_and_brings_nothing_for_those_who_left() {
+        let (mut batches, told) = waiting(&[1; MOST_BATCHES + 1]);
+        assert_eq!((take_together(&mut batches).len(), batches.len()), (MOST_BATCHES, 1));
+        drop(told);
+        assert_eq!((take_together(&mut batches).len(), batches.len()), (0, 0));
+        // One that is larger than a call should be goes all the same, alone.
+        let (mut batches, _told) = waiting(&[MOST_BYTES + 1, 1]);
+        assert_eq!((take_together(&mut batches).len(), batches.len()), (1, 1));
+    }
+}

@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use shared::error::{Error, Result};
+use shared::late::{OpenedLate, opened_late};
 use shared::settings::WebhookSettings;
 use shared::tenants::{DeliveryAttempt, Due};
 use shared::webhooks::Target;
@@ -34,13 +35,10 @@ const MOST_PUT_OFF: Duration = Duration::from_secs(86_400);
 /// Waits are made up to a fifth shorter or longer, so that what failed together is not tried again together.
 const JITTER: std::ops::Range<f64> = 0.8..1.2;
 
-/// A client that is made when it is first used: reading whom the system trusts takes some 10 ms, for which no start should wait.
-type OpenedLate = LazyLock<reqwest::Result<Client>, Box<dyn FnOnce() -> reqwest::Result<Client> + Send>>;
-
 /// Sends to receivers.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    http: Arc<OpenedLate>,
+    http: Arc<OpenedLate<Client, reqwest::Error>>,
     settings: Arc<WebhookSettings>,
 }
 
@@ -68,8 +66,7 @@ impl Sender {
         if let Some(authorities) = &settings.authorities {
             http = http.tls_certs_merge(Certificate::from_pem_bundle(authorities.pem()).map_err(fail)?);
         }
-        let http = LazyLock::new(Box::new(move || http.build()) as Box<_>);
-        Ok(Self { http: Arc::new(http), settings: Arc::new(settings.clone()) })
+        Ok(Self { http: Arc::new(opened_late(move || http.build())), settings: Arc::new(settings.clone()) })
     }
 
     /// How long a receiver may take.
