@@ -2,8 +2,14 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::grant::DEFAULT_CLASS;
+use shared::ids::{BatchId, TenantId};
+use shared::record::Record;
+use shared::rows::{IndexState, NewRow, Receipt, StoreBatch};
+use shared::timestamp;
+use sqlx::{Connection, Row};
 
-use crate::harness::{NOWHERE, SOON, Sending, log_id, logs, plain, sample, story, story_with, texts};
+use crate::harness::{NOWHERE, SOON, Seen, Sending, eventually, log_id, logs, plain, sample, story, story_with, texts};
 
 #[test]
 fn a_batch_is_queued_then_stored_then_indexed() {
@@ -88,5 +94,59 @@ fn what_is_no_batch_of_ours_is_not_there() {
             acme.get(&format!("/v1/batches/{id}"), &[]).await.problem(404, "not_found");
         }
         assert_eq!(acme.call(Method::GET, &format!("/v1/batches/{}", batch.to_uppercase()), &[], Sending::default()).await.ok(200)["batch_id"], batch);
+    });
+}
+
+/// A batch of `count` records whose raw lies at one place, whoever stores it.
+fn raw_at(path: &str, count: u16) -> StoreBatch {
+    let batch = BatchId::new(u64::try_from(timestamp::from_datetime(time::OffsetDateTime::now_utc())).expect("after 1970"));
+    let line = br#"{"message":"found"}"#;
+    let record = Record::parse(line).expect("a record");
+    let rows = (0..count).map(|position| NewRow::new(batch.log(position), &record, line, path.into(), IndexState::NotWanted)).collect();
+    let count = count.into();
+    let receipt = Receipt {
+        batch,
+        tenant: TenantId::parse("acme").expect("an id"),
+        key_id: uuid::Uuid::nil(),
+        class: DEFAULT_CLASS.to_owned(),
+        accepted: count,
+        rejected: Vec::new(),
+        wire_bytes: 0,
+        unpacked_bytes: 0,
+        stored: count,
+        dead: 0,
+        indexed: 0,
+        pending: 0,
+        refused: 0,
+        not_wanted: count,
+        relaxed: false,
+        stored_at: time::OffsetDateTime::now_utc(),
+    };
+    StoreBatch { receipt, rows, dead: Vec::new() }
+}
+
+#[test]
+fn rows_find_their_raw_object_where_another_transaction_makes_it_known_at_the_same_time() {
+    story(async |world| {
+        world.tenant("acme").await;
+        // Few rows and many go into Postgres in different ways.
+        for (path, count) in [("raw/few", 3), ("raw/many", 1000)] {
+            let mut connection = world.rows_connection().await;
+            let mut other = connection.begin().await.expect("Postgres answers");
+            sqlx::query("insert into acme.objects (path) values ($1)").bind(path).execute(&mut *other).await.expect("it is new");
+            let rows = &world.doors.rows;
+            let storing = async { rows.store(&[&raw_at(path, count)]).await.expect("it finds the object") };
+            let waits = async || -> Result<(), Seen> {
+                let waiting = world.sql("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await;
+                if waiting.is_empty() { Err("nobody waits".to_owned()) } else { Ok(()) }
+            };
+            let committing = async {
+                eventually(SOON, "the second waits for the first", waits).await;
+                other.commit().await.expect("Postgres answers");
+            };
+            tokio::join!(storing, committing);
+            let found = world.sql(&format!("select count(*) as found from acme.log_rows r join acme.objects o on o.id = r.object_id where o.path = '{path}'")).await;
+            assert_eq!(found[0].get::<i64, _>("found"), i64::from(count), "{path}");
+        }
     });
 }

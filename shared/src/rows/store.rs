@@ -201,10 +201,13 @@ pub(super) async fn write_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &
     }
 }
 
+/// Gives the number of a path that was there before too, also where another transaction made it since this statement began: `do nothing` would
+/// keep such a one from being seen. Paths are new but for what is done again, so that little is written twice.
+const KNOWN: &str = "on conflict (path) do update set path = excluded.path returning id, path";
+
 async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
     let statement = format!(
-        "with fresh as (insert into {{schema}}.objects (path) select distinct path from unnest($3::text[]) as named (path) on conflict (path) do nothing returning id, path), \
-         known as (select id, path from fresh union all select id, path from {{schema}}.objects where path = any($3)) \
+        "with known as (insert into {{schema}}.objects (path) select distinct path from unnest($3::text[]) as named (path) order by path {KNOWN}) \
          insert into {{schema}}.log_rows ({}) \
          select n.id, n.at, known.id, n.raw_offset, n.raw_length, n.level, n.index_state, n.service, n.language, n.message \
          from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::int[], $5::int[], $6::smallint[], $7::smallint[], $8::text[], $9::text[], $10::text[]) \
@@ -246,10 +249,6 @@ pub(super) async fn register_objects(tx: &mut PgConnection, tenant: &TenantId, r
     let mut paths: Vec<&str> = rows.iter().map(|row| &*row.raw_path).collect();
     paths.sort_unstable();
     paths.dedup();
-    let register = on(
-        tenant,
-        "with fresh as (insert into {schema}.objects (path) select unnest($1::text[]) on conflict (path) do nothing returning id, path) \
-         select id, path from fresh union select id, path from {schema}.objects where path = any($1)",
-    );
+    let register = on(tenant, &format!("insert into {{schema}}.objects (path) select unnest($1::text[]) {KNOWN}"));
     Ok(sqlx::query_as::<_, (i64, String)>(register).bind(&paths).fetch_all(tx).await?.into_iter().map(|(id, path)| (path, id)).collect())
 }
