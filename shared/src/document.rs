@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use memchr::{memchr3, memmem};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -20,6 +21,10 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// Bytes of all `path=value` entries of one log, beside twice those of the record: a short record with a long path and many values
 /// would else make a document of a hundred times its size, and a request of them one that no processor can hold.
 const ATTRIBUTE_BYTES_ALLOWANCE: usize = 1024;
+/// What is white space between words to us ([`words`]) and none to the index' tokenizer: NUL, and the spaces that keep a line from breaking.
+const SPACES: [char; 4] = ['\0', '\u{a0}', '\u{2007}', '\u{202f}'];
+/// Shortest text that is left out of the copy of its record, in bytes: what says where it stood takes as much.
+const MIN_LEFT_OUT: usize = 32;
 
 /// One log as the index holds it. Fields as in the mapping (`index/template.json`).
 #[derive(Debug, Serialize)]
@@ -31,9 +36,9 @@ pub struct Document<'a> {
     level: Level,
     timestamp: UnixMs,
     received_at: u64,
-    message: &'a str,
+    message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    full_log: Option<&'a str>,
+    full_log: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,8 +54,13 @@ pub struct Document<'a> {
     /// Runs of parts of words that are written in several ([`words::runs`]).
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "between_spaces")]
     parts: Vec<String>,
-    /// The record as sent: kept, not indexed, so that a detail needs no other store.
+    /// The record as sent, but for the texts that stand above: kept, not indexed, so that a detail needs no other store.
     record: Cow<'a, str>,
+    /// Byte of `record` before which `full_log` stood, and then of what is put together so that before which `message` did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_log_at: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_at: Option<usize>,
 }
 
 impl<'a> Document<'a> {
@@ -73,6 +83,9 @@ impl<'a> Document<'a> {
             attributes.add_raw(name, raw);
         }
         let received_at = id.unix_ms();
+        let (message, full_log) = (spaced(record.summary()), record.full_log.as_deref().map(spaced));
+        let (sent_without, message_at) = left_out(String::from_utf8_lossy(sent), &message);
+        let (sent_without, full_log_at) = left_out(sent_without, full_log.as_deref().unwrap_or_default());
         Self {
             id,
             batch_id: id.batch(),
@@ -81,15 +94,17 @@ impl<'a> Document<'a> {
             level: record.level.unwrap_or(Level::Info),
             timestamp: record.timestamp.unwrap_or_else(|| i64::try_from(received_at).unwrap_or_default()),
             received_at,
-            message: record.summary(),
-            full_log: record.full_log.as_deref(),
+            message,
+            full_log,
             language: record.language.as_deref(),
             trace_id: record.trace_id.as_deref(),
             span_id: record.span_id.as_deref(),
             attributes: attributes.texts,
             attribute_numbers: attributes.numbers,
             parts: parts(record, sent.len()),
-            record: String::from_utf8_lossy(sent),
+            record: sent_without,
+            full_log_at,
+            message_at,
         }
     }
 }
@@ -103,8 +118,8 @@ impl Document<'_> {
             service: self.service,
             level: self.level,
             timestamp: self.timestamp,
-            message: self.message,
-            full_log: self.full_log,
+            message: &self.message,
+            full_log: self.full_log.as_deref(),
             language: self.language,
             trace_id: self.trace_id,
             span_id: self.span_id,
@@ -112,6 +127,46 @@ impl Document<'_> {
             attribute_numbers: &self.attribute_numbers,
             parts: &self.parts,
         }
+    }
+}
+
+/// The record as sent, of a document as the index gives it back; `None` where it holds none.
+#[must_use]
+pub fn record_of(document: &Value) -> Option<String> {
+    let mut record = document["record"].as_str()?.to_owned();
+    // What was left out last goes in first.
+    for (place, field) in [("full_log_at", "full_log"), ("message_at", "message")] {
+        if let Some(at) = document[place].as_u64() {
+            let at = usize::try_from(at).ok().filter(|at| record.is_char_boundary(*at))?;
+            record.insert_str(at, &literal(document[field].as_str()?)?);
+        }
+    }
+    Some(record)
+}
+
+/// A text as JSON writes it where it escapes no more than it must: so most do.
+fn literal(text: &str) -> Option<String> {
+    serde_json::to_string(text).ok()
+}
+
+/// A record without a text, and where that stood: all of it where it is not found, as where it is spelled otherwise.
+fn left_out<'a>(record: Cow<'a, str>, text: &str) -> (Cow<'a, str>, Option<usize>) {
+    let literal = Some(text).filter(|text| text.len() >= MIN_LEFT_OUT).and_then(literal);
+    let found = literal.and_then(|literal| Some((memmem::find(record.as_bytes(), literal.as_bytes())?, literal.len())));
+    match found {
+        Some((at, bytes)) => (Cow::Owned([&record[..at], &record[at + bytes..]].concat()), Some(at)),
+        None => (record, None),
+    }
+}
+
+/// A text as a document holds it: in which the index sees the same words as we do.
+#[must_use]
+pub fn spaced(text: &str) -> Cow<'_, str> {
+    const FIRST_BYTES: [u8; 3] = [0, 0xc2, 0xe2];
+    if memchr3(FIRST_BYTES[0], FIRST_BYTES[1], FIRST_BYTES[2], text.as_bytes()).is_some() && text.contains(SPACES) {
+        Cow::Owned(text.replace(SPACES, " "))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -220,6 +275,7 @@ mod tests {
     use super::*;
     use crate::ids::BatchId;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn document(json: &str) -> Value {
         let record = Record::parse(json.as_bytes()).expect("a record");
@@ -231,12 +287,28 @@ mod tests {
     fn the_document_holds_the_record_as_sent_and_its_parts() {
         let json = r#"{"message":"m","level":"warning","user":{"id":7,"tags":["a","b"],"gone":null},"attributes":{"ok":true}}"#;
         let document = document(json);
-        assert_eq!(document["record"], json);
+        assert_eq!(record_of(&document).as_deref(), Some(json));
         assert_eq!(document["level"], "WARN");
         assert_eq!(document["timestamp"], 1_760_099_196_000_i64);
         let texts: Vec<_> = document["attributes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         assert_eq!(texts, ["ok=true", "user.id=7", "user.tags=a", "user.tags=b"]);
         assert_eq!(document["attribute_numbers"][0], "user.id=c01c000000000000");
+    }
+
+    #[test]
+    fn a_text_stands_in_a_document_once() {
+        let text = "one line that is long enough, with \"quotes\" in it";
+        let json = json!({ "message": text, "n": 1, "full_log": format!("INFO {text}\n  at home") }).to_string();
+        let document = document(&json);
+        assert_eq!(document["record"], r#"{"full_log":,"message":,"n":1}"#);
+        assert_eq!(record_of(&document), Some(json));
+    }
+
+    #[test]
+    fn a_place_that_is_not_in_the_record_is_no_record() {
+        assert_eq!(record_of(&json!({ "record": "{}", "message": "m", "message_at": 3 })), None);
+        assert_eq!(record_of(&json!({ "record": "{}", "message_at": 1 })), None);
+        assert_eq!(record_of(&json!({ "record": "{\"é\":1}", "message": "m", "message_at": 3 })), None);
     }
 
     #[test]
@@ -255,6 +327,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_record_is_put_together_as_it_was_sent(message in "[a\\\\\"/<é\u{a0}\u{2028}\n]{0,60}", around in "[a\" ]{0,9}", plain: bool, twice: bool) {
+            let text = |text: &str| if plain { json!(text).to_string() } else { json!(text).to_string().replace('é', "\\u00e9").replace('/', "\\/") };
+            let full_log = if twice { message.clone() } else { format!("{around}{message}{around}") };
+            let json = format!(r#"{{ "full_log" : {}, "x": {}, "message":{} , "service":"s"}}"#, text(&full_log), text(&around), text(&message));
+            prop_assume!(Record::parse(json.as_bytes()).is_ok());
+            prop_assert_eq!(record_of(&document(&json)), Some(json));
+        }
+
         #[test]
         fn numbers_keep_their_order_as_text(a: f64, b: f64) {
             prop_assume!(!a.is_nan() && !b.is_nan() && a != b);

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::archive::Archive;
-use shared::document::attributes_of;
+use shared::document::{attributes_of, record_of};
 use shared::error::{Error, Result, chain};
 use shared::ids::{BatchId, LogId, TenantId};
 use shared::index::Index;
@@ -100,10 +99,7 @@ async fn in_index(index: &Index, tenant: &TenantId, id: LogId) -> Option<Box<Raw
             None
         }
     };
-    match document?.get_mut("record").map(Value::take) {
-        Some(Value::String(record)) => RawValue::from_string(record).ok(),
-        _ => None,
-    }
+    RawValue::from_string(record_of(&document?)?).ok()
 }
 
 async fn in_raw(archive: &Archive, row: &Row) -> Result<Box<RawValue>> {

@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn a_request_ends_with_the_document_that_fills_it() {
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(1_000_000));
-        let filled = fill(&(0..9).map(|n| missed(n, long.clone())).collect::<Vec<_>>());
-        assert_eq!(filled.iter().map(|filled| filled.documents.len()).collect::<Vec<_>>(), [5, 4]);
+        let filled = fill(&(0..14).map(|n| missed(n, long.clone())).collect::<Vec<_>>());
+        assert_eq!(filled.iter().map(|filled| filled.documents.len()).collect::<Vec<_>>(), [9, 5]);
         assert!(fill(&[])[0].bulk.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use shared::rows::{PendingBatch, Rows};
 const PAGE: i64 = 1000;
 /// A group is full with so many documents: more in one `_bulk` are no faster.
 const GROUP_DOCUMENTS: usize = 5000;
-/// Or with so many bytes of records: a document is a little more than twice its record, and a `_bulk` of about 8 MiB is as fast as
+/// Or with so many bytes of records: a document has some 1.6 times the bytes of its record, and a `_bulk` of about 8 MiB is as fast as
 /// larger ones.
 const GROUP_TEXT: usize = 4 * 1024 * 1024;
 
