@@ -1,5 +1,5 @@
 //! The parts of a log's path that take CPU, one by one: the readers at the door and in the processor, and what writes for the queue, Postgres, OpenSearch
-//! and raw. `cargo bench -p bench`; each says how many bytes of logs it does in a second.
+//! and raw. `scripts/bench parts`; each says how many bytes of logs it does in a second.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use shared::document::Document;
 use shared::ids::{BatchId, TenantId};
 use shared::index::Bulk;
 use shared::queue::Payload;
+use shared::raw::RawObject;
 use shared::record::{Claims, Record};
 use shared::rows::{IndexState, NewRow, copy};
 
@@ -45,8 +46,15 @@ fn log_path(criterion: &mut Criterion) {
             bulk
         });
     });
-    let mut compressor = zstd::bulk::Compressor::new(3).expect("memory");
-    group.bench_function("compress for raw", |b| b.iter(|| compressor.compress(&lines)));
+    group.bench_function("write raw", |b| {
+        b.iter(|| {
+            let mut object = RawObject::default();
+            object.begin(&tenant);
+            named().for_each(|(id, _, log)| object.line(id, "default", true, log).expect("memory"));
+            object.end().expect("memory");
+            object.finish()
+        });
+    });
     group.finish();
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct Growth {
     svg: Option<std::path::PathBuf>,
 }
 
+/// Tenants that share what is sent where partitions are told apart.
+const TENANTS_OF_PARTITIONS: usize = 50;
+
 /// One curve: what grows, and the rate at each of its values.
 pub(crate) struct Curve {
     pub(crate) of: &'static str,
@@ -43,6 +46,17 @@ pub(crate) struct Curve {
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64, asked: Growth) -> anyhow::Result<()> {
     let mut rows = PgConnection::connect(PostgresSettings::logs_from_env(env)?.url.reveal()).await?;
     let mut curves = Vec::new();
+    // First, as all that follows stores more.
+    let hub = Hub::start(0, 1, 1, 1).await?;
+    let mut points = Vec::new();
+    for millions in &asked.stored {
+        hub.fill(&mut rows, events, millions * 1_000_000).await?;
+        let rate = median(&hub.rates(&mut rows, events, rounds, seed).await?);
+        println!("{millions} million stored: {rate:.0} logs/s stored and indexed");
+        points.push((*millions, rate));
+    }
+    curves.push(Curve { of: "million logs stored before", points });
+    drop(hub);
     let mut nth = 0;
     for (of, values) in [("partitions", &asked.partitions), ("processes", &asked.processes), ("tenants", &asked.tenants)] {
         let mut points = Vec::new();
@@ -54,7 +68,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64, a
                 _ => tenants = *value,
             }
             // Partitions are told apart by tenants.
-            let tenants = if of == "partitions" { 50 } else { tenants };
+            let tenants = if of == "partitions" { TENANTS_OF_PARTITIONS } else { tenants };
             nth += 1;
             let hub = Hub::start(nth, partitions, processes, tenants).await?;
             let rate = median(&hub.rates(&mut rows, events, rounds, seed).await?);
@@ -63,15 +77,6 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64, a
         }
         curves.push(Curve { of, points });
     }
-    let hub = Hub::start(nth + 1, 1, 1, 1).await?;
-    let mut points = Vec::new();
-    for millions in &asked.stored {
-        hub.fill(&mut rows, events, millions * 1_000_000).await?;
-        let rate = median(&hub.rates(&mut rows, events, rounds, seed).await?);
-        println!("{millions} million stored: {rate:.0} logs/s stored and indexed");
-        points.push((*millions, rate));
-    }
-    curves.push(Curve { of: "million logs stored before", points });
     let mut figures = Figures::new("growth");
     for Curve { of, points } in &curves {
         let Some((_, first)) = points.first() else { continue };

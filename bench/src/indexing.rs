@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::baseline;
 use crate::data::Event;
-use crate::figures::{Figures, Goal};
+use crate::figures::{Figures, Goal, real};
 use crate::process;
 
 /// Documents of one `_bulk`, as for ours.
@@ -134,8 +134,7 @@ impl Engine {
             bail!("{index} holds {count:?} documents, not {documents}");
         }
         self.call(reqwest::Method::DELETE, index, None).await?;
-        #[expect(clippy::cast_precision_loss, reason = "events are far fewer than 2^53")]
-        let all = documents as f64;
+        let all = real(documents);
         Ok(Cost { cpu_us: used * 1e6 / all, bytes: bytes.context("no size")? / all, rate: all / took.as_secs_f64() })
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::{memchr3, memmem};
+use memchr::{memchr2, memmem};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,10 +21,13 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// Bytes of all `path=value` entries of one log, beside twice those of the record: a short record with a long path and many values
 /// would else make a document of a hundred times its size, and a request of them one that no processor can hold.
 const ATTRIBUTE_BYTES_ALLOWANCE: usize = 1024;
-/// What is white space between words to us ([`words`]) and none to the index' tokenizer: NUL, and the spaces that keep a line from breaking.
-const SPACES: [char; 4] = ['\0', '\u{a0}', '\u{2007}', '\u{202f}'];
-/// Shortest text that is left out of the copy of its record, in bytes: what says where it stood takes as much.
-const MIN_LEFT_OUT: usize = 32;
+/// What is white space between words to us ([`words`]) and none to the index' tokenizer: spaces that keep a line from breaking. (So is NUL, which no text of a record holds.)
+const SPACES: [char; 3] = ['\u{a0}', '\u{2007}', '\u{202f}'];
+/// What stands in the copy of a record for the texts of its document: characters that no JSON text holds as they are (RFC 8259, 7).
+const MESSAGE: char = '\u{1}';
+const FULL_LOG: char = '\u{2}';
+/// Shortest text that is left out of the copy, in bytes: a mark for a shorter one would save nothing once documents are compressed.
+const MIN_LEFT_OUT: usize = 16;
 
 /// One log as the index holds it. Fields as in the mapping (`index/template.json`).
 #[derive(Debug, Serialize)]
@@ -54,13 +57,8 @@ pub struct Document<'a> {
     /// Runs of parts of words that are written in several ([`words::runs`]).
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "between_spaces")]
     parts: Vec<String>,
-    /// The record as sent, but for the texts that stand above: kept, not indexed, so that a detail needs no other store.
+    /// The record as sent, but for the texts that stand above ([`record_of`]): kept, not indexed, so that a detail needs no other store.
     record: Cow<'a, str>,
-    /// Byte of `record` before which `full_log` stood, and then of what is put together so that before which `message` did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    full_log_at: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_at: Option<usize>,
 }
 
 impl<'a> Document<'a> {
@@ -84,8 +82,7 @@ impl<'a> Document<'a> {
         }
         let received_at = id.unix_ms();
         let (message, full_log) = (spaced(record.summary()), record.full_log.as_deref().map(spaced));
-        let (sent_without, message_at) = left_out(String::from_utf8_lossy(sent), &message);
-        let (sent_without, full_log_at) = left_out(sent_without, full_log.as_deref().unwrap_or_default());
+        let without_message = left_out(String::from_utf8_lossy(sent), &message, MESSAGE);
         Self {
             id,
             batch_id: id.batch(),
@@ -94,6 +91,7 @@ impl<'a> Document<'a> {
             level: record.level.unwrap_or(Level::Info),
             timestamp: record.timestamp.unwrap_or_else(|| i64::try_from(received_at).unwrap_or_default()),
             received_at,
+            record: left_out(without_message, full_log.as_deref().unwrap_or_default(), FULL_LOG),
             message,
             full_log,
             language: record.language.as_deref(),
@@ -102,9 +100,6 @@ impl<'a> Document<'a> {
             attributes: attributes.texts,
             attribute_numbers: attributes.numbers,
             parts: parts(record, sent.len()),
-            record: sent_without,
-            full_log_at,
-            message_at,
         }
     }
 }
@@ -134,11 +129,9 @@ impl Document<'_> {
 #[must_use]
 pub fn record_of(document: &Value) -> Option<String> {
     let mut record = document["record"].as_str()?.to_owned();
-    // What was left out last goes in first.
-    for (place, field) in [("full_log_at", "full_log"), ("message_at", "message")] {
-        if let Some(at) = document[place].as_u64() {
-            let at = usize::try_from(at).ok().filter(|at| record.is_char_boundary(*at))?;
-            record.insert_str(at, &literal(document[field].as_str()?)?);
+    for (mark, field) in [(MESSAGE, "message"), (FULL_LOG, "full_log")] {
+        if record.contains(mark) {
+            record = record.replace(mark, &literal(document[field].as_str()?)?);
         }
     }
     Some(record)
@@ -149,25 +142,28 @@ fn literal(text: &str) -> Option<String> {
     serde_json::to_string(text).ok()
 }
 
-/// A record without a text, and where that stood: all of it where it is not found, as where it is spelled otherwise.
-fn left_out<'a>(record: Cow<'a, str>, text: &str) -> (Cow<'a, str>, Option<usize>) {
+/// A record with a mark for a text; as it is where the text is not found, such as one that is spelled otherwise.
+fn left_out<'a>(record: Cow<'a, str>, text: &str, mark: char) -> Cow<'a, str> {
     let literal = Some(text).filter(|text| text.len() >= MIN_LEFT_OUT).and_then(literal);
-    let found = literal.and_then(|literal| Some((memmem::find(record.as_bytes(), literal.as_bytes())?, literal.len())));
+    let found = literal.and_then(|literal| Some((place_of(literal.as_bytes(), record.as_bytes())?, literal.len())));
     match found {
-        Some((at, bytes)) => (Cow::Owned([&record[..at], &record[at + bytes..]].concat()), Some(at)),
-        None => (record, None),
+        Some((at, bytes)) => Cow::Owned([&record[..at], mark.encode_utf8(&mut [0; 4]), &record[at + bytes..]].concat()),
+        None => record,
     }
+}
+
+/// Where `wanted` stands, if its beginning is found there among the first few: preparing to search for all of a long text costs more than to search.
+fn place_of(wanted: &[u8], bytes: &[u8]) -> Option<usize> {
+    const BEGINNING: usize = 32;
+    const PLACES: usize = 8;
+    memmem::find_iter(bytes, &wanted[..wanted.len().min(BEGINNING)]).take(PLACES).find(|at| bytes[*at..].starts_with(wanted))
 }
 
 /// A text as a document holds it: in which the index sees the same words as we do.
 #[must_use]
 pub fn spaced(text: &str) -> Cow<'_, str> {
-    const FIRST_BYTES: [u8; 3] = [0, 0xc2, 0xe2];
-    if memchr3(FIRST_BYTES[0], FIRST_BYTES[1], FIRST_BYTES[2], text.as_bytes()).is_some() && text.contains(SPACES) {
-        Cow::Owned(text.replace(SPACES, " "))
-    } else {
-        Cow::Borrowed(text)
-    }
+    // The bytes that these begin with in UTF-8: hardly any text has one.
+    if memchr2(0xc2, 0xe2, text.as_bytes()).is_some() && text.contains(SPACES) { Cow::Owned(text.replace(SPACES, " ")) } else { Cow::Borrowed(text) }
 }
 
 /// The runs of a record's words, as many as fit into twice its bytes.
@@ -300,15 +296,14 @@ mod tests {
         let text = "one line that is long enough, with \"quotes\" in it";
         let json = json!({ "message": text, "n": 1, "full_log": format!("INFO {text}\n  at home") }).to_string();
         let document = document(&json);
-        assert_eq!(document["record"], r#"{"full_log":,"message":,"n":1}"#);
+        assert_eq!(document["record"], "{\"full_log\":\u{2},\"message\":\u{1},\"n\":1}");
         assert_eq!(record_of(&document), Some(json));
     }
 
     #[test]
-    fn a_place_that_is_not_in_the_record_is_no_record() {
-        assert_eq!(record_of(&json!({ "record": "{}", "message": "m", "message_at": 3 })), None);
-        assert_eq!(record_of(&json!({ "record": "{}", "message_at": 1 })), None);
-        assert_eq!(record_of(&json!({ "record": "{\"é\":1}", "message": "m", "message_at": 3 })), None);
+    fn a_mark_without_its_text_is_no_record() {
+        assert_eq!(record_of(&json!({ "record": "{\"message\":\u{1}}" })), None);
+        assert_eq!(record_of(&json!({ "message": "m" })), None);
     }
 
     #[test]

@@ -75,7 +75,12 @@ impl Index {
             let trusted = Certificate::from_pem(authorities.pem()).map_err(|e| fail(e.into()))?;
             builder = builder.cert_validation(CertificateValidation::Full(trusted));
         }
-        Ok(Self { transport: Arc::new(opened_late(move || builder.build())), settings: settings.clone(), known: Arc::default() })
+        let transport = opened_late(move || builder.build());
+        if settings.authorities.is_some() {
+            // Whether they are authorities only the client tells.
+            LazyLock::force(&transport).as_ref().map_err(|e| fail(chain(e).into()))?;
+        }
+        Ok(Self { transport: Arc::new(transport), settings: settings.clone(), known: Arc::default() })
     }
 
     /// How often what was written becomes searchable.

@@ -278,7 +278,10 @@ impl Queue {
                 let seconds = detail.parse().map_err(|e| Error::internal("reading when there is room for an Idempotency-Key", e))?;
                 Ok(Pushed::Forgetful { retry_after: Duration::from_secs(seconds) })
             }
-            _ => Ok(Pushed::Late),
+            "late" => Ok(Pushed::Late),
+            // One batch alone: what came with it was taken.
+            "failed" => Err(Error::unavailable(Engine::Redis, detail)),
+            other => Err(Error::internal("reading what became of a batch", format!("Redis answered {other}"))),
         }
     }
 

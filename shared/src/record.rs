@@ -234,8 +234,8 @@ impl<'a> Fields<'a> {
             return Err(unreadable(text));
         }
         let fields: Self = serde_json::from_str(text).map_err(|_| unreadable(text))?;
-        let mut values = fields.attributes.iter().chain(fields.unknown.iter().map(|(_, value)| value));
-        if values.any(|value| deeper_than(value.get().as_bytes(), MAX_DEPTH - 1)) {
+        // All of it: of a field that was sent twice the first is in no field of ours, and is kept as it was sent.
+        if deeper_than(json, MAX_DEPTH) {
             return Err(nested_too_deep());
         }
         Ok(fields)

@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Doors with `changed` settings.
-    pub(crate) async fn doors_with(&self, changed: &[(&str, &str)]) -> Doors {
+    pub(crate) fn doors_with(&self, changed: &[(&str, &str)]) -> Doors {
         Doors::open(&Settings::from_env(&with(&self.env, changed)).expect("settings")).expect("settings that make sense")
     }
 

@@ -89,7 +89,7 @@ fn a_backlog_in_one_partition_does_not_keep_another_from_its_part() {
         for tenant in ["ada", "grace", "edsger", "barbara", "donald", "tony"] {
             callers.push(world.tenant(tenant).await);
         }
-        let queue = world.doors_with(&[("LOGGERHUB_PARTITIONS", "2")]).await.queue;
+        let queue = world.doors_with(&[("LOGGERHUB_PARTITIONS", "2")]).queue;
         let small = json!({ "message": "small" });
         for caller in &callers {
             for _ in 0..40 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::search::of_batch;
 use super::{DELETE_TIMEOUT, Index, saw_all};
 use crate::error::{Engine, Error, Result};
 use crate::ids::{BatchId, LogId, TenantId};
@@ -49,8 +50,7 @@ impl Index {
     /// # Errors
     /// [`Error::Unavailable`], also where a part of the index does not answer.
     pub async fn ids_of_batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Vec<LogId>> {
-        let filter = json!([{ "term": { "tenant": tenant } }, { "term": { "batch_id": batch } }]);
-        let query = json!({ "size": MOST_IDS, "_source": false, "query": { "bool": { "filter": filter } } });
+        let query = json!({ "size": MOST_IDS, "_source": false, "query": { "bool": { "filter": of_batch(tenant, batch) } } });
         let answer = self.whole_answer(tenant, &query).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(hits.iter().filter_map(|hit| LogId::parse(hit["_id"].as_str()?).ok()).collect())

@@ -147,10 +147,15 @@ impl Index {
     /// [`Error::Unavailable`].
     pub async fn count_batch(&self, tenant: &TenantId, batch: BatchId) -> Result<u64> {
         let path = format!("{}/_count", index_of_batch(&self.settings.prefix, batch));
-        let query = json!({ "query": { "bool": { "filter": [{ "term": { "tenant": tenant } }, { "term": { "batch_id": batch } }] } } });
+        let query = json!({ "query": { "bool": { "filter": of_batch(tenant, batch) } } });
         let answer = self.ask(tenant, &path, &query, SMALL_TIMEOUT).await?;
         answer["count"].as_u64().ok_or_else(|| Error::unavailable(Engine::OpenSearch, "a count without a number"))
     }
+}
+
+/// The documents of a batch. All have its time of receipt, which is looked up sooner than the batch: that has no terms of its own.
+pub(super) fn of_batch(tenant: &TenantId, batch: BatchId) -> Value {
+    json!([{ "term": { "tenant": tenant } }, { "term": { "received_at": batch.unix_ms() } }, { "term": { "batch_id": batch } }])
 }
 
 impl Scope {

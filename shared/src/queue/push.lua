@@ -160,7 +160,9 @@ end
 
 local answers, key, accepted = { now }, SHARED_KEYS, nil
 for at = SHARED_ARGS, #ARGV - 1, ARGS do
-  local answer = take(key, unpack(ARGV, at + 1, at + ARGS))
+  -- What cannot be taken must not keep the others from being counted: they are in the streams already.
+  local done, answer = pcall(take, key, unpack(ARGV, at + 1, at + ARGS))
+  if not done then answer = { 'failed', tostring(type(answer) == 'table' and answer.err or answer), {} } end
   answers[#answers + 1] = answer
   if answer[1] == 'accepted' then accepted = accepted or answer end
   key = key + (ARGV[at + ARGS] == '' and 3 or 6)

@@ -74,6 +74,8 @@ fn nesting_ends_at_64() {
     assert_eq!(code(&nested(MAX_DEPTH - 1)), None);
     assert_eq!(code(&nested(MAX_DEPTH)), Some("nested_too_deep"));
     assert_eq!(code(&nested(10_000)), Some("nested_too_deep"));
+    let twice = |name: &str| format!(r#"{{"message":"m","{name}":{}{},"{name}":{{}}}}"#, "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+    assert_eq!([code(&twice("attributes")), code(&twice("a"))], [Some("nested_too_deep"); 2], "also where another value counts");
     assert_eq!(code(&format!(r#"{{"message":"{}"}}"#, "[".repeat(500))), None, "brackets in a string do not nest");
     assert_eq!(code(&format!(r#"{{"message":"m","a":[{}]}}"#, vec!["[]"; 500].join(","))), None, "side by side is not deep");
 }

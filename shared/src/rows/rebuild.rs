@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::dead_letters::ENTRY_STAGE;
 use super::partitions::ReceiptMonth;
 use super::read::{PendingRow, pending_row_of};
-use super::redrive::insert_rows;
+use super::redrive::insert_missing;
 use super::{NewRow, Rows, on};
 use crate::error::{Engine, Result};
 use crate::ids::{BatchId, LogId, TenantId};
@@ -70,7 +70,7 @@ impl Rows {
         let dead = dead_of(&mut tx, &batches).await?;
         let is_due = |id: LogId| receipts.contains(&id.batch().uuid()) && !dead.logs.contains(&id.uuid()) && !dead.batches.contains(&id.batch().uuid());
         let due: Vec<&NewRow> = rows.iter().filter(|row| is_due(row.id)).collect();
-        let made = if due.is_empty() { 0 } else { insert_rows(&mut tx, tenant, &due).await? };
+        let made = if due.is_empty() { 0 } else { insert_missing(&mut tx, tenant, &due).await? };
         if made > 0 {
             recount(&mut tx, tenant, &batches).await?;
         }

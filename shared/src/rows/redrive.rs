@@ -7,12 +7,11 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::dead_letters::{self, Buried, DeadLetter, ENTRY_STAGE, KILLED_ITS_PROCESSORS, WholeLetter, whole_of};
-use super::store::{NO_PARTITION, register_objects};
+use super::store::{NO_PARTITION, bind_rows, register_objects};
 use super::{NewRow, Receipt, Rows, StoreBatch, hourly, on, receipts, usage};
 use crate::error::{Engine, Error, Result};
 use crate::ids::TenantId;
 use crate::postgres::{BEGIN_WRITING, failed, sqlstate};
-use crate::timestamp;
 
 /// Letters that are taken up together, as they cost about the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +113,7 @@ impl Rows {
         }
         // A receipt that stands and does not count this letter tells that its batch came in by another way, and is stored.
         if made || letter.batch.is_some() {
-            insert_rows(&mut tx, &batch.receipt.tenant, &batch.rows.iter().collect::<Vec<_>>()).await?;
+            insert_missing(&mut tx, &batch.receipt.tenant, &batch.rows.iter().collect::<Vec<_>>()).await?;
             dead_letters::insert(&mut tx, &batch.dead.iter().collect::<Vec<&DeadLetter>>()).await?;
             // An entry that was buried whole was not counted; the bytes of a single record on the wire were counted with its batch.
             usage::add(&mut tx, &[batch], if letter.is_entry() { usage::Wire::Counts } else { usage::Wire::IsCounted }).await?;
@@ -138,31 +137,14 @@ async fn delete_letter(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
 }
 
 /// Writes rows that are not there yet, has their hours counted anew, and answers how many those were.
-pub(super) async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<u64> {
+pub(super) async fn insert_missing(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<u64> {
     let objects = register_objects(tx, tenant, rows).await?;
     hourly::mark(tx, tenant, rows).await?;
-    macro_rules! column {
-        ($of:expr) => {
-            rows.iter().map($of).collect::<Vec<_>>()
-        };
-    }
     let statement = r#"insert into {schema}.log_rows (id, "timestamp", object_id, raw_offset, raw_length, level, index_state, service, language, message)
          select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::int[], $5::int[], $6::smallint[], $7::smallint[], $8::text[], $9::text[], $10::text[])
          on conflict do nothing"#;
-    sqlx::query(on(tenant, statement))
-        .bind(column!(|row| row.id.uuid()))
-        .bind(column!(|row| timestamp::to_datetime(row.timestamp)))
-        .bind(column!(|row| objects.get(&*row.raw_path).copied()))
-        .bind(column!(|row| row.raw_offset))
-        .bind(column!(|row| row.raw_length))
-        .bind(column!(|row| row.level as i16))
-        .bind(column!(|row| row.index_state as i16))
-        .bind(column!(|row| row.service.as_str()))
-        .bind(column!(|row| row.language.as_deref()))
-        .bind(column!(|row| row.message.as_str()))
-        .execute(tx)
-        .await
-        .map(|done| done.rows_affected())
+    let objects: Vec<Option<i64>> = rows.iter().map(|row| objects.get(&*row.raw_path).copied()).collect();
+    bind_rows(sqlx::query(on(tenant, statement)), rows, objects).execute(tx).await.map(|done| done.rows_affected())
 }
 
 /// Moves what was dead to where it is now.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
+use sqlx::{Encode, Postgres, Type};
 use uuid::Uuid;
 
 use super::dead_letters::{self, DeadLetter};
@@ -196,7 +198,7 @@ const COPY_FROM: usize = 250;
 pub(super) async fn write_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
     match rows.len() {
         0 => Ok(()),
-        1..COPY_FROM => insert_rows(tx, tenant, rows).await,
+        1..COPY_FROM => insert_few(tx, tenant, rows).await,
         _ => copy_rows(tx, tenant, rows).await,
     }
 }
@@ -205,7 +207,7 @@ pub(super) async fn write_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &
 /// keep such a one from being seen. Paths are new but for what is done again, so that little is written twice.
 const KNOWN: &str = "on conflict (path) do update set path = excluded.path returning id, path";
 
-async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
+async fn insert_few(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {
     let statement = format!(
         "with known as (insert into {{schema}}.objects (path) select distinct path from unnest($3::text[]) as named (path) order by path {KNOWN}) \
          insert into {{schema}}.log_rows ({}) \
@@ -214,21 +216,30 @@ async fn insert_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow])
               as n (id, at, path, raw_offset, raw_length, level, index_state, service, language, message) join known on known.path = n.path",
         copy::COLUMNS
     );
-    macro_rules! column {
-        ($of:expr) => {
-            rows.iter().map($of).collect::<Vec<_>>()
-        };
-    }
     // A connection keeps a hundred statements; there are more tenants than that.
     let insert = sqlx::query(on(tenant, &statement)).persistent(false);
-    let insert = insert.bind(column!(|row| row.id.uuid())).bind(column!(|row| timestamp::to_datetime(row.timestamp))).bind(column!(|row| &*row.raw_path));
-    let insert = insert.bind(column!(|row| row.raw_offset)).bind(column!(|row| row.raw_length)).bind(column!(|row| row.level as i16));
-    let insert = insert.bind(column!(|row| row.index_state as i16)).bind(column!(|row| row.service.as_str())).bind(column!(|row| row.language.as_deref()));
-    let inserted = insert.bind(column!(|row| row.message.as_str())).execute(tx).await?.rows_affected();
+    let paths: Vec<&str> = rows.iter().map(|row| &*row.raw_path).collect();
+    let inserted = bind_rows(insert, rows, paths).execute(tx).await?.rows_affected();
     if inserted != rows.len() as u64 {
         return Err(sqlx::Error::Protocol(format!("{inserted} of {} rows found their raw object", rows.len())));
     }
     Ok(())
+}
+
+/// Binds rows as ten arrays, one for each column of [`copy::COLUMNS`]. `objects` names the raw object of each.
+pub(super) fn bind_rows<'q, O>(query: Query<'q, Postgres, PgArguments>, rows: &[&'q NewRow], objects: Vec<O>) -> Query<'q, Postgres, PgArguments>
+where
+    Vec<O>: Encode<'q, Postgres> + Type<Postgres> + 'q,
+{
+    macro_rules! column {
+        ($of:expr) => {
+            rows.iter().copied().map($of).collect::<Vec<_>>()
+        };
+    }
+    let query = query.bind(column!(|row| row.id.uuid())).bind(column!(|row| timestamp::to_datetime(row.timestamp))).bind(objects);
+    let query = query.bind(column!(|row| row.raw_offset)).bind(column!(|row| row.raw_length)).bind(column!(|row| row.level as i16));
+    let query = query.bind(column!(|row| row.index_state as i16)).bind(column!(|row| row.service.as_str())).bind(column!(|row| row.language.as_deref()));
+    query.bind(column!(|row| row.message.as_str()))
 }
 
 async fn copy_rows(tx: &mut PgConnection, tenant: &TenantId, rows: &[&NewRow]) -> sqlx::Result<()> {

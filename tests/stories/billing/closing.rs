@@ -177,7 +177,7 @@ fn a_draft_waits_for_an_operator_and_a_void_invoice_gives_its_credit_back() {
         operator.post("/v1/plans", &plan("team")).await.ok(201);
         give_plan(&operator, "acme", &json!({ "plan": "team" })).await.ok(200);
         acme.stored(&numbered("a log", 20)).await;
-        let app = world.doors_with(&[("LOGGERHUB_FINALIZE_INVOICES", "false")]).await.maintenance();
+        let app = world.doors_with(&[("LOGGERHUB_FINALIZE_INVOICES", "false")]).maintenance();
         for _ in 0..2 {
             let closed = maintenance::close_months(&app, after(month)).await.expect("both databases answer");
             assert_eq!((closed.finalized, closed.drafts), (0, 1));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
-use shared::error::{Error, Result};
+use shared::error::{Error, Result, chain};
 use shared::late::{OpenedLate, opened_late};
 use shared::settings::WebhookSettings;
 use shared::tenants::{DeliveryAttempt, Due};
@@ -66,7 +66,12 @@ impl Sender {
         if let Some(authorities) = &settings.authorities {
             http = http.tls_certs_merge(Certificate::from_pem_bundle(authorities.pem()).map_err(fail)?);
         }
-        Ok(Self { http: Arc::new(opened_late(move || http.build())), settings: Arc::new(settings.clone()) })
+        let http = opened_late(move || http.build());
+        if settings.authorities.is_some() {
+            // Whether they are authorities only the client tells.
+            LazyLock::force(&http).as_ref().map_err(|e| Error::internal("preparing what tells webhooks", chain(e)))?;
+        }
+        Ok(Self { http: Arc::new(http), settings: Arc::new(settings.clone()) })
     }
 
     /// How long a receiver may take.
@@ -110,7 +115,7 @@ impl Sender {
         };
         let signatures: Vec<String> = secrets.iter().map(|secret| secret.sign(&id, now, &due.body)).collect();
         let http = LazyLock::force(&self.http).as_ref().map_err(|error| {
-            tracing::error!(cause = shared::error::chain(error), "the client of webhooks could not be made");
+            tracing::error!(cause = chain(error), "the client of webhooks could not be made");
             "our client could not be made; the operator can help".to_owned()
         })?;
         let request = http
