@@ -12,7 +12,11 @@ use crate::indexing::Engine;
 use crate::server::Server;
 use crate::{baseline, drive, verify};
 
+/// How often the events are sent in a round: of the time that a few take, most is the linger before the first and the refresh after the last.
+const TIMES: usize = 4;
+
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -> anyhow::Result<()> {
+    let events = &vec![events; TIMES].concat();
     let server = Server::start().await?;
     let settings = OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?;
     let index = Index::open(&settings, &Identity::of_environment())?;

@@ -16,7 +16,7 @@ use crate::server::Server;
 /// Logs of a request.
 const PER_REQUEST: usize = 100;
 /// Every so many requests, one is watched until all of it is found.
-const WATCHED: usize = 10;
+const WATCHED: usize = 25;
 /// How long after the 202 it is looked for, and then each time this share of what has gone by later: what is far behind must not fall
 /// further behind for being asked after.
 const LOOK_AFTER: Duration = Duration::from_millis(20);

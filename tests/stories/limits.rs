@@ -304,3 +304,31 @@ fn limits_that_make_no_sense_are_refused() {
         world.operator().get("/v1/tenants/nobody/limits", &[]).await.problem(404, "not_found");
     });
 }
+
+#[test]
+fn a_tenant_whose_rates_cannot_be_read_is_refused_alone() {
+    story(async |world| {
+        let (acme, globex) = (world.tenant("acme").await, world.tenant("globex").await);
+        limit(world, "acme", &json!({ "rate": { "logs_per_second": 1000, "burst_seconds": 10 } })).await;
+        let _: () = world.redis().await.set(world.redis_key("{p0}:rates:acme"), "no hash").await.expect("Redis answers");
+        // Many at once, so that some of both come to Redis in one call.
+        let sends = (0..60).map(|n| {
+            let (is_acme, caller) = if n % 2 == 0 { (true, &acme) } else { (false, &globex) };
+            async move { (is_acme, caller.send(Sending::ndjson(&[plain("one")])).await) }
+        });
+        for (is_acme, answer) in futures::future::join_all(sends).await {
+            if is_acme {
+                answer.problem(503, "redis_unavailable");
+            } else {
+                let batch = batch_id(&answer.ok(202));
+                globex.wait_until_indexed(&batch).await;
+            }
+        }
+        let drained = async || -> Result<(), Seen> {
+            let waiting: Option<u64> = world.redis().await.hget(world.redis_key("{p0}:backlog"), "stored").await.expect("Redis answers");
+            if waiting == Some(0) { Ok(()) } else { Err(format!("{waiting:?} bytes wait")) }
+        };
+        eventually(SOON, "what was taken was counted, and has gone", drained).await;
+        assert_eq!(world.in_stores("acme").await.rows.len(), 0);
+    });
+}
