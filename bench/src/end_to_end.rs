@@ -16,7 +16,7 @@ use crate::{baseline, drive, verify};
 const TIMES: usize = 4;
 
 pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, seed: u64) -> anyhow::Result<()> {
-    let events = &vec![events; TIMES].concat();
+    let events = &[events; TIMES].concat();
     let server = Server::start().await?;
     let settings = OpenSearchSettings::from_env(&env.clone().with("LOGGERHUB_INDEX_PREFIX", "baseline"))?;
     let index = Index::open(&settings, &Identity::of_environment())?;

@@ -2,7 +2,7 @@
 # What building takes: Rust and a C compiler; tools from PyPI; and the engines' settings for what is built. Sourced after base.sh.
 
 # What a server is built with: the manifest's small binaries are for functions (17 % more of loggerhub's CPU for a log were seen).
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=${CARGO_PROFILE_RELEASE_OPT_LEVEL:-3}
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=3
 
 # need_rust: a cargo at least as new as the manifest's rust-version. We do not install a toolchain behind anyone's back.
 need_rust() {
