@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr3, memmem};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,8 +21,8 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// Bytes of all `path=value` entries of one log, beside twice those of the record: a short record with a long path and many values
 /// would else make a document of a hundred times its size, and a request of them one that no processor can hold.
 const ATTRIBUTE_BYTES_ALLOWANCE: usize = 1024;
-/// What is white space between words to us ([`words`]) and none to the index' tokenizer: spaces that keep a line from breaking. (So is NUL, which no text of a record holds.)
-const SPACES: [char; 3] = ['\u{a0}', '\u{2007}', '\u{202f}'];
+/// What stands between words to us ([`words`]) and not to the index' tokenizer: NUL, which no text of a record holds, and the spaces that keep a line from breaking.
+const SPACES: [char; 4] = ['\0', '\u{a0}', '\u{2007}', '\u{202f}'];
 /// What stands in the copy of a record for the texts of its document: characters that no JSON text holds as they are (RFC 8259, 7).
 const MESSAGE: char = '\u{1}';
 const FULL_LOG: char = '\u{2}';
@@ -163,7 +163,7 @@ fn place_of(wanted: &[u8], bytes: &[u8]) -> Option<usize> {
 #[must_use]
 pub fn spaced(text: &str) -> Cow<'_, str> {
     // The bytes that these begin with in UTF-8: hardly any text has one.
-    if memchr2(0xc2, 0xe2, text.as_bytes()).is_some() && text.contains(SPACES) { Cow::Owned(text.replace(SPACES, " ")) } else { Cow::Borrowed(text) }
+    if memchr3(0, 0xc2, 0xe2, text.as_bytes()).is_some() && text.contains(SPACES) { Cow::Owned(text.replace(SPACES, " ")) } else { Cow::Borrowed(text) }
 }
 
 /// The runs of a record's words, as many as fit into twice its bytes.
