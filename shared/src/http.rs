@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -171,16 +171,21 @@ fn is_bare_error(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && !own
 }
 
-/// Reads the query of a URL, what follows its `?`.
+/// Reads the query of a URL, what follows its `?`. A parameter without a value counts as not sent, as an HTML form sends what nobody filled in;
+/// one that cannot be empty, such as a number, says [`valued`].
 ///
 /// # Errors
 /// [`Error::Invalid`] naming what cannot be read.
 pub fn read_params<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
-    // A parameter without a value counts as not sent; a number without one is none.
-    if query.split('&').any(|pair| matches!(pair, "limit" | "limit=")) {
-        return Err(Error::invalid("limit", "is empty: it must be a number, or not be sent"));
-    }
     serde_html_form::from_str(query).map_err(|e| unreadable("the query", &e))
+}
+
+/// For `deserialize_with`: hands on what was sent, also an empty text, to whoever then finds that it is no number, id or state.
+///
+/// # Errors
+/// None of its own.
+pub fn valued<'de, D: Deserializer<'de>>(sent: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(sent).map(Some)
 }
 
 /// The query parameters, read into `T`. Parameters may repeat; one that is not known is refused rather than ignored, where

@@ -159,6 +159,46 @@ fn what_makes_no_sense_as_a_parameter_is_named() {
     });
 }
 
+#[test]
+fn an_empty_text_counts_as_not_sent_and_an_empty_number_id_or_state_is_refused() {
+    story(async |world| {
+        let (acme, operator) = (world.tenant("acme").await, world.operator());
+        let batch = acme.stored(&[json!({ "message": "one" })]).await;
+        let (log, hook) = (log_id(&batch, 0), uuid::Uuid::nil());
+        for path in ["/v1/logs?service=&level=&from=&to=&sort=&cursor=&fields=", "/v1/search?q=one&service=&level=&cursor="] {
+            acme.get(path, &[]).await.ok(200);
+        }
+        let empty = [
+            "/v1/logs?limit=",
+            "/v1/logs?limit",
+            "/v1/search?limit=",
+            "/v1/facets?fields=service&limit=",
+            "/v1/tail?limit=",
+            "/v1/tail?wait=",
+            &format!("/v1/logs/{log}/context?before="),
+            &format!("/v1/logs/{log}/context?after="),
+            &format!("/v1/batches/{batch}?timeout="),
+        ];
+        for path in empty {
+            let name = path.split(['?', '&']).next_back().map(|last| last.trim_end_matches('='));
+            assert_eq!(Some(acme.get(path, &[]).await.fault(422, "invalid_parameter").0.as_str()), name, "{path}");
+        }
+        let of_operators = [
+            "/v1/invoices?status=",
+            "/v1/tenants?limit=",
+            "/v1/dead-letters?limit=",
+            "/v1/usage/batches?tenant=acme&hour=2026-11-25T10:00:00Z&key_id=",
+            "/v1/tenants/acme/retention/preview?rows_days=",
+            "/v1/tenants/acme/retention/preview?legal_hold=",
+            &format!("/v1/tenants/acme/webhooks/{hook}/deliveries?state="),
+        ];
+        for path in of_operators {
+            let name = path.split(['?', '&']).next_back().map(|last| last.trim_end_matches('='));
+            assert_eq!(Some(operator.get(path, &[]).await.fault(422, "invalid_parameter").0.as_str()), name, "{path}");
+        }
+    });
+}
+
 /// So many logs of one moment.
 fn of_one_moment(count: usize) -> Vec<Value> {
     vec![json!({ "message": "one of many", "timestamp": "2026-05-05T05:05:05.005Z", "service": "swarm" }); count]

@@ -42,6 +42,7 @@ pub(crate) struct BatchParams {
     wait: Option<String>,
     /// Seconds after which the answer comes all the same.
     #[param(value_type = Option<u32>, minimum = 0, maximum = 25, default = 10)]
+    #[serde(deserialize_with = "shared::http::valued")]
     timeout: Option<String>,
 }
 

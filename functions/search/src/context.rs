@@ -27,9 +27,11 @@ const MAX_LINES: usize = 200;
 pub(crate) struct ContextParams {
     /// Logs before it.
     #[param(value_type = Option<u32>, minimum = 0, maximum = 200, default = 10)]
+    #[serde(deserialize_with = "shared::http::valued")]
     before: Option<String>,
     /// Logs after it.
     #[param(value_type = Option<u32>, minimum = 0, maximum = 200, default = 10)]
+    #[serde(deserialize_with = "shared::http::valued")]
     after: Option<String>,
     /// `service` for logs of its service only.
     #[param(value_type = Option<String>, example = "service")]

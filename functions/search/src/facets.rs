@@ -46,6 +46,7 @@ pub(crate) struct FacetParams {
     level: Vec<String>,
     /// Most values of each field.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct ListParams {
     pub(crate) level: Vec<String>,
     /// Most logs of the page. A page may end earlier: go by `next_cursor`.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 50)]
+    #[serde(deserialize_with = "shared::http::valued")]
     pub(crate) limit: Option<String>,
     /// `next_cursor` of the page before, with the same filters. `limit` may change.
     pub(crate) cursor: Option<String>,
@@ -72,6 +73,7 @@ pub(crate) struct SearchParams {
     level: Vec<String>,
     /// Most hits of the page. A page may end earlier: go by `next_cursor`.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 50)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before, with the same filters. `limit` may change.
     cursor: Option<String>,

@@ -72,9 +72,11 @@ pub(crate) struct TailParams {
     fields: Option<String>,
     /// Seconds to wait for something new; of an answer that is no stream.
     #[param(value_type = Option<u32>, minimum = 0, maximum = 25, default = 20)]
+    #[serde(deserialize_with = "shared::http::valued")]
     wait: Option<String>,
     /// Most logs of an answer that is no stream.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 500)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
 }
 

@@ -11,11 +11,12 @@ use crate::paging;
 
 /// Which tenants to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TenantQuery {
     /// Tenants wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

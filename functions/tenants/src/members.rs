@@ -18,6 +18,7 @@ use crate::{paging, person_fields};
 pub(crate) struct PageParams {
     /// How many are wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
@@ -127,6 +128,7 @@ pub(crate) struct UserParams {
     email: Option<String>,
     /// Users wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

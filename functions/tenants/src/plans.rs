@@ -89,6 +89,7 @@ pub(crate) struct TenantPlans {
 pub(crate) struct PlanQuery {
     /// Plans wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

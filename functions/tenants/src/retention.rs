@@ -73,15 +73,19 @@ impl RetentionRequest {
 pub(crate) struct PreviewParams {
     /// Days for which logs could be searched.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 36_500, example = 7)]
+    #[serde(deserialize_with = "shared::http::valued")]
     index_days: Option<String>,
     /// Days for which they could be listed and read.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 36_500, example = 90)]
+    #[serde(deserialize_with = "shared::http::valued")]
     rows_days: Option<String>,
     /// Days for which raw would be kept.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 36_500, example = 365)]
+    #[serde(deserialize_with = "shared::http::valued")]
     raw_days: Option<String>,
     /// Whether nothing would go.
     #[param(value_type = Option<bool>)]
+    #[serde(deserialize_with = "shared::http::valued")]
     legal_hold: Option<String>,
 }
 
@@ -123,11 +127,10 @@ impl PreviewParams {
     /// [`Error::Invalid`] naming the parameter.
     pub(crate) fn read(&self) -> Result<RetentionRequest> {
         let days = |name: &'static str, sent: &Option<String>| {
-            let sent = sent.as_deref().filter(|text| !text.is_empty());
-            sent.map(|text| text.parse().map_err(|_| Error::invalid(name, "is a number of days from 1 to 36500"))).transpose()
+            sent.as_deref().map(|text| text.parse().map_err(|_| Error::invalid(name, "is a number of days from 1 to 36500"))).transpose()
         };
         let legal_hold = match self.legal_hold.as_deref() {
-            None | Some("") => None,
+            None => None,
             Some("false") => Some(false),
             Some("true") => Some(true),
             Some(_) => return Err(Error::invalid("legal_hold", "is true or false")),
@@ -246,7 +249,14 @@ mod tests {
         let held = RetentionPeriods { index_days: Some(7), legal_hold: true, ..RetentionPeriods::default() };
         assert_eq!(read("7", "true").ok(), Some(held));
         assert_eq!(RetentionRequest::default().over(held).ok(), Some(RetentionPeriods { legal_hold: true, ..RetentionPeriods::default() }), "a hold is ended by its name only");
-        for (days, hold, field) in [("0", "true", "index_days"), ("-1", "", "index_days"), ("7d", "", "index_days"), ("7", "yes", "legal_hold")] {
+        for (days, hold, field) in [
+            ("0", "true", "index_days"),
+            ("-1", "true", "index_days"),
+            ("7d", "true", "index_days"),
+            ("", "true", "index_days"),
+            ("7", "yes", "legal_hold"),
+            ("7", "", "legal_hold"),
+        ] {
             assert!(matches!(read(days, hold), Err(Error::Invalid { faults, .. }) if faults[0].field.as_deref() == Some(field)), "{days} {hold}");
         }
         assert!(super::read(&serde_json::json!({ "index_day": 7 })).is_err(), "a typing error must not keep everything");

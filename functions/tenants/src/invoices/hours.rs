@@ -22,6 +22,7 @@ use crate::paging;
 pub(crate) struct HourParams {
     /// Hours wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -16,9 +16,11 @@ pub(crate) struct InvoiceQuery {
     pub(crate) tenant: Option<String>,
     /// Only those that have come so far.
     #[param(value_type = Option<InvoiceStatus>)]
+    #[serde(deserialize_with = "shared::http::valued")]
     status: Option<String>,
     /// Invoices wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -12,7 +12,7 @@ use crate::retention::of_what_is_kept;
 
 /// Which letters to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LetterQuery {
     /// Only this tenant's. For operators.
@@ -31,6 +31,7 @@ pub(crate) struct LetterQuery {
     to: Option<String>,
     /// Letters wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,

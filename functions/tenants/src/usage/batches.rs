@@ -22,9 +22,11 @@ pub(crate) struct BatchParams {
     hour: Option<String>,
     /// Only what this key sent.
     #[param(value_type = Option<Uuid>)]
+    #[serde(deserialize_with = "shared::http::valued")]
     key_id: Option<String>,
     /// Batches wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -37,6 +37,7 @@ pub(crate) struct UsageParams {
     by: Vec<String>,
     /// Steps wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -17,14 +17,16 @@ pub(crate) struct WebhookList {
 
 /// Which deliveries to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeliveryQuery {
     /// Only those in this state: `pending`, `delivered` or `dead`.
     #[param(value_type = Option<DeliveryState>)]
+    #[serde(deserialize_with = "shared::http::valued")]
     state: Option<String>,
     /// Deliveries wanted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[serde(deserialize_with = "shared::http::valued")]
     limit: Option<String>,
     /// `next_cursor` of the page before, with the same filter.
     cursor: Option<String>,
