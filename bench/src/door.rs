@@ -12,6 +12,7 @@ use shared::settings::{Env, RedisSettings};
 
 use crate::data::Event;
 use crate::figures::{Figures, Goal, real};
+use crate::function::{self, Function};
 use crate::hello::Hello;
 use crate::process;
 use crate::server::{OPERATOR, Server, command};
@@ -27,6 +28,10 @@ const CONNECTIONS_OF_SINGLES: usize = 64;
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// Starts of each kind.
 const STARTS: usize = 7;
+/// What is sent to the ingest function by itself: logs in a second, those of a request, and which part of [`Door::logs`] that is done for.
+const FUNCTION_RATE: usize = 10_000;
+const FUNCTION_PER_REQUEST: usize = 100;
+const FUNCTION_PART: usize = 4;
 
 /// How much.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -52,6 +57,7 @@ pub(crate) async fn run(env: &Env, events: &[Event], rounds: usize, asked: Door)
     figures.single("peak memory of loggerhub after all that, MiB", None, vec![process::peak_mib(server.pid())?]);
     drop(server);
     starts(&key, events, &mut figures).await?;
+    function_alone(&key, events, asked.logs / FUNCTION_PART, &mut figures).await?;
     // What was sent to see whether it is up waits, too.
     redis.drain().await?;
     figures.tell()
@@ -139,7 +145,8 @@ async fn singles(server: &Server, key: &str, events: &[Event], rounds: usize, co
 /// From the start of a process until its first answer.
 async fn starts(key: &str, events: &[Event], figures: &mut Figures) -> anyhow::Result<()> {
     let program = std::env::current_exe()?.with_file_name("loggerhub");
-    let (mut hello, mut ours) = (Vec::new(), Vec::new());
+    let (mut hello, mut ours, mut of_function) = (Vec::new(), Vec::new(), Vec::new());
+    let event = function::event(key, &events[0]);
     for _ in 0..STARTS {
         let listen = free_address()?;
         let began = Instant::now();
@@ -156,9 +163,32 @@ async fn starts(key: &str, events: &[Event], figures: &mut Figures) -> anyhow::R
         until_answered(&listen, &request, 202).await?;
         ours.push(began.elapsed().as_secs_f64() * 1e3);
         drop(started);
+        let began = Instant::now();
+        let mut started = Function::start().await?;
+        started.take(event.clone()).await?;
+        of_function.push(began.elapsed().as_secs_f64() * 1e3);
     }
+    figures.single("start of the function ingest to its first 202, engines up, ms", Some(Goal::AtMost(10.0)), of_function);
     figures.single("start of loggerhub to its first 202, engines up, ms", Some(Goal::AtMost(40.0)), ours.clone());
     figures.compare("start to the first answer, ms", "hello-world axum", None, hello, ours);
+    Ok(())
+}
+
+/// The function by itself at a steady rate, one event at a time, as Lambda gives them.
+async fn function_alone(key: &str, events: &[Event], logs: usize, figures: &mut Figures) -> anyhow::Result<()> {
+    let bodies: Vec<_> = events.chunks_exact(FUNCTION_PER_REQUEST).map(|chunk| function::event(key, &chunk.join("\n"))).collect();
+    let mut function = Function::start().await?;
+    let every = Duration::from_secs(1) * u32::try_from(FUNCTION_PER_REQUEST)? / u32::try_from(FUNCTION_RATE)?;
+    let began = Instant::now();
+    for n in 0..logs / FUNCTION_PER_REQUEST {
+        tokio::time::sleep_until((began + every * u32::try_from(n)?).into()).await;
+        function.take(bodies[n % bodies.len()].clone()).await?;
+    }
+    let took = began.elapsed();
+    let (cpu, memory) = function.used()?;
+    figures.single(format!("logs/s through the function ingest, offered {FUNCTION_RATE}"), None, vec![real(logs) / took.as_secs_f64()]);
+    figures.single("CPU of the function ingest at that rate, us a log", None, vec![cpu * 1e6 / real(logs)]);
+    figures.single("peak memory of the function ingest at that rate, MiB", Some(Goal::AtMost(32.0)), vec![memory]);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod drive;
 mod end_to_end;
 mod figures;
 mod flood;
+mod function;
 mod growth;
 mod hello;
 mod indexing;
