@@ -202,17 +202,21 @@ impl TextSearch<'_> {
         }
         let mut body = json!({
             "size": self.limit,
-            "_source": false,
             "track_total_hits": if self.scope.query.as_ref().is_some_and(Query::has_phrases) { COUNT_PHRASES_UP_TO } else { COUNT_UP_TO },
             "timeout": format!("{}ms", ENGINE_TIMEOUT.as_millis()),
             "query": self.scope.clause(tenant, self.order),
             "sort": sort,
         });
         if self.highlights {
+            // What is read anyway is read once if it is asked for, and for each field again if it is not.
+            body["_source"] = json!(["id"]);
             body["highlight"] = json!({
                 "encoder": "html", "pre_tags": ["<em>"], "post_tags": ["</em>"], "max_analyzer_offset": HIGHLIGHT_TEXT.min(HIGHLIGHT_TEXT_OF_PAGE / self.limit.max(1)),
                 "fragment_size": FRAGMENT, "number_of_fragments": 2, "fields": { "message": {}, "full_log": {} },
             });
+        } else {
+            // The sort values say which log it is: also `_id` lies in what is stored, and to get at it a block of documents is unpacked.
+            body["stored_fields"] = json!("_none_");
         }
         if let Some(((timestamp, id), score)) = self.after {
             body["search_after"] = if self.order == Order::Relevance { json!([score, timestamp, id]) } else { json!([timestamp, id]) };
@@ -224,6 +228,8 @@ impl TextSearch<'_> {
 fn hit(hit: &Value, order: Order) -> Option<Hit> {
     let fragments = |values: &Value| values.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect();
     let highlights = hit["highlight"].as_object().into_iter().flatten().map(|(field, values)| (field.clone(), fragments(values))).collect();
-    let score = if order == Order::Relevance { hit["sort"][0].as_f64()? as f32 } else { 0.0 };
-    Some(Hit { id: LogId::parse(hit["_id"].as_str()?).ok()?, timestamp: hit["sort"][usize::from(order == Order::Relevance)].as_i64()?, score, highlights })
+    let sort = hit["sort"].as_array()?;
+    let (score, place) = if order == Order::Relevance { (sort.first()?.as_f64()? as f32, sort.get(1..)?) } else { (0.0, sort.as_slice()) };
+    let [timestamp, id] = place else { return None };
+    Some(Hit { id: LogId::parse(id.as_str()?).ok()?, timestamp: timestamp.as_i64()?, score, highlights })
 }
