@@ -60,9 +60,13 @@ impl Grants for Registry {
     }
 }
 
-/// Checks keys and the operator's token.
+/// Checks keys and the operator's token. Each request gets a clone.
 #[derive(Debug, Clone)]
-pub struct Authenticator {
+pub struct Authenticator(Arc<Means>);
+
+/// What it checks with.
+#[derive(Debug, Clone)]
+struct Means {
     ring: KeyRing,
     registry: Option<Arc<dyn Grants>>,
     operator: Option<Secret>,
@@ -78,19 +82,24 @@ impl Authenticator {
     pub fn new(ring: KeyRing, operator: Option<Secret>) -> Self {
         let cache = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_FOR).build();
         let used = moka::future::Cache::builder().max_capacity(CACHE_SIZE).time_to_live(NOTE_USE_EVERY).build();
-        Self { ring, registry: None, operator, door: None, cache, used }
+        Self(Arc::new(Means { ring, registry: None, operator, door: None, cache, used }))
     }
 
     /// The same, asking `registry` when the ring cannot tell.
     #[must_use]
     pub fn or_ask(self, registry: Registry) -> Self {
-        Self { registry: Some(Arc::new(registry)), ..self }
+        self.with(|means| means.registry = Some(Arc::new(registry)))
     }
 
     /// The same, letting people in by their sessions; what they may do is asked of `registry`.
     #[must_use]
     pub fn with_sessions(self, sessions: Sessions, registry: Registry, settings: SessionSettings) -> Self {
-        Self { door: Some(session::Door::new(sessions, registry, settings)), ..self }
+        self.with(|means| means.door = Some(session::Door::new(sessions, registry, settings)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Means)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The operator's token, if there is one.
@@ -107,30 +116,30 @@ impl Authenticator {
 
     /// The grant of a key that is live.
     async fn grant(&self, hash: KeyHash) -> Result<Arc<Grant>> {
-        let grant = self.cache.try_get_with(hash, self.look_up(hash)).await.map_err(share)?;
+        let grant = self.0.cache.try_get_with(hash, self.look_up(hash)).await.map_err(share)?;
         grant.filter(|grant| grant.is_live(timestamp::from_datetime(OffsetDateTime::now_utc()))).ok_or(Error::Unauthenticated)
     }
 
     /// Notes that a key is used, once a minute; whether it can be noted makes no difference to who uses it.
     async fn note_use(&self, hash: &KeyHash, grant: &Grant) {
-        if self.used.contains_key(hash) {
+        if self.0.used.contains_key(hash) {
             return;
         }
-        self.used.insert(*hash, ()).await;
-        let noted = tokio::time::timeout(NOTE_USE_WITHIN, self.ring.note_use(hash, grant.key_id)).await;
+        self.0.used.insert(*hash, ()).await;
+        let noted = tokio::time::timeout(NOTE_USE_WITHIN, self.0.ring.note_use(hash, grant.key_id)).await;
         if !matches!(noted, Ok(Ok(()))) {
             tracing::debug!(key_id = %grant.key_id, "that a key was used could not be noted");
         }
     }
 
     async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
-        let trouble = match self.ring.look_up(&hash).await {
+        let trouble = match self.0.ring.look_up(&hash).await {
             Ok(Lookup::Found(grant)) => return Ok(Some(grant)),
             Ok(Lookup::Unknown) => return Ok(None),
             Ok(Lookup::Lost) => Error::unavailable(Engine::Redis, "this part of the key ring was lost; maintenance will publish it again"),
             Err(error) => error,
         };
-        match &self.registry {
+        match &self.0.registry {
             Some(registry) => Ok(registry.grant(&hash).await?.map(Arc::new)),
             None => Err(trouble),
         }
@@ -138,7 +147,7 @@ impl Authenticator {
 
     fn is_operator(&self, headers: &HeaderMap) -> bool {
         let header = || headers.get(OPERATOR_TOKEN)?.to_str().ok().map(str::trim);
-        match (bearer(headers).or_else(header), &self.operator) {
+        match (bearer(headers).or_else(header), &self.0.operator) {
             (Some(sent), Some(token)) => sent.as_bytes().ct_eq(token.reveal().as_bytes()).into(),
             _ => false,
         }

@@ -17,6 +17,8 @@ mod refusals;
 mod routes;
 mod split;
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::auth::Authenticator;
@@ -33,9 +35,13 @@ pub use routes::{openapi, router};
 /// How long Redis may take: a request is answered within two seconds, whatever happens to Redis.
 pub const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What ingest needs.
+/// What ingest needs. The router hands a clone to every request, and makes some of its own on the way: one count, not one for each part.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+#[derive(Debug)]
+pub struct Parts {
     /// Where batches go.
     pub queue: Queue,
     /// Wakes the processor.
@@ -65,7 +71,14 @@ impl App {
     /// Ingest behind these doors.
     #[must_use]
     pub fn new(queue: Queue, bell: Bell, linger: Duration, auth: Authenticator, refusals: Refusals) -> Self {
-        Self { queue, bell, linger, auth, budget: Budget::default(), refusals, gate: gate::Gate::default() }
+        Self(Arc::new(Parts { queue, bell, linger, auth, budget: Budget::default(), refusals, gate: gate::Gate::default() }))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 

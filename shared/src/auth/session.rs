@@ -144,7 +144,7 @@ impl Authenticator {
     /// # Errors
     /// [`Error::Forbidden`] for a request that a page of another may have made; [`Error::Unavailable`] where Redis or Postgres cannot tell.
     pub(super) async fn signed_in(&self, parts: &Parts) -> Result<Option<SignedIn>> {
-        let Some(door) = &self.door else { return Ok(None) };
+        let Some(door) = &self.0.door else { return Ok(None) };
         let Some(token) = door.token(&parts.headers) else { return Ok(None) };
         let Some(signed_in) = self.of_token(door, token.hash(), token.derived(CSRF_PURPOSE)).await? else { return Ok(None) };
         door.check_origin(&parts.headers)?;
@@ -159,7 +159,7 @@ impl Authenticator {
     }
 
     pub(super) async fn still_signed_in(&self, before: &SignedIn) -> Result<SignedIn> {
-        let door = self.door.as_ref().ok_or(Error::Unauthenticated)?;
+        let door = self.0.door.as_ref().ok_or(Error::Unauthenticated)?;
         self.of_token(door, before.hash, before.csrf_token.clone()).await?.ok_or(Error::Unauthenticated)
     }
 
@@ -169,7 +169,7 @@ impl Authenticator {
     /// # Errors
     /// [`Error::Unavailable`]: nobody is logged in.
     pub async fn begin_session(&self, user: Uuid, epoch: i64, headers: &HeaderMap, origin: &Origin) -> Result<(SignedIn, String)> {
-        let door = self.door.as_ref().ok_or_else(|| Error::internal("beginning a session", "there are none here"))?;
+        let door = self.0.door.as_ref().ok_or_else(|| Error::internal("beginning a session", "there are none here"))?;
         if let Some(before) = door.token(headers)
             && let Some(session) = door.sessions.find(&before.hash()).await?
         {
@@ -184,12 +184,12 @@ impl Authenticator {
     /// The line that takes the cookie of a session away.
     #[must_use]
     pub fn no_cookie(&self) -> String {
-        self.door.as_ref().map(|door| door.cookie("", Duration::ZERO)).unwrap_or_default()
+        self.0.door.as_ref().map(|door| door.cookie("", Duration::ZERO)).unwrap_or_default()
     }
 
     /// Forgets what is believed of a user: for the process that has just changed it.
     pub async fn forget(&self, user: Uuid) {
-        if let Some(door) = &self.door {
+        if let Some(door) = &self.0.door {
             door.cache.invalidate(&user).await;
         }
     }
@@ -265,7 +265,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let auth = Authenticator::from_ref(state);
-        auth.door.as_ref().map_or(Ok(()), |door| door.check_origin(&parts.headers)).map(|()| Self(()))
+        auth.0.door.as_ref().map_or(Ok(()), |door| door.check_origin(&parts.headers)).map(|()| Self(()))
     }
 }
 
