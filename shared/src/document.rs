@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::{memchr3, memmem};
+use memchr::memmem;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,8 +21,12 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// Bytes of all `path=value` entries of one log, beside twice those of the record: a short record with a long path and many values
 /// would else make a document of a hundred times its size, and a request of them one that no processor can hold.
 const ATTRIBUTE_BYTES_ALLOWANCE: usize = 1024;
-/// What stands between words to us ([`words`]) and not to the index' tokenizer: NUL, which no text of a record holds, and the spaces that keep a line from breaking.
-const SPACES: [char; 4] = ['\0', '\u{a0}', '\u{2007}', '\u{202f}'];
+/// Bytes of all runs of parts of one log: so many times those of the record, which is more than names that people write come to, and besides
+/// what the longest word alone may have.
+const PARTS_TIMES: usize = 4;
+const PARTS_ALLOWANCE: usize = 1024;
+/// The spaces that keep a line from breaking: they stand between words to us ([`words`]) and not to the index' tokenizer.
+const SPACES: [char; 3] = ['\u{a0}', '\u{2007}', '\u{202f}'];
 /// What stands in the copy of a record for the texts of its document: characters that no JSON text holds as they are (RFC 8259, 7).
 const MESSAGE: char = '\u{1}';
 const FULL_LOG: char = '\u{2}';
@@ -162,13 +166,27 @@ fn place_of(wanted: &[u8], bytes: &[u8]) -> Option<usize> {
 /// A text as a document holds it: in which the index sees the same words as we do.
 #[must_use]
 pub fn spaced(text: &str) -> Cow<'_, str> {
-    // The bytes that these begin with in UTF-8: hardly any text has one.
-    if memchr3(0, 0xc2, 0xe2, text.as_bytes()).is_some() && text.contains(SPACES) { Cow::Owned(text.replace(SPACES, " ")) } else { Cow::Borrowed(text) }
+    // Control characters, and the bytes that the others begin with in UTF-8. Hardly any text has one: all bytes are looked at, which takes less than to stop at the first.
+    let may_be = |b: u8| matches!(b, 0..=0x08 | 0x0e..=0x1b | 0x7f | 0xc2 | 0xe2);
+    let is_odd = |c: char| SPACES.contains(&c) || (c.is_control() && !matches!(c, '\t'..='\r' | '\x1c'..='\x1f'));
+    if !text.as_bytes().chunks(256).any(|bytes| bytes.iter().fold(false, |any, b| any | may_be(*b))) || !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(is_odd) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = words::control_sequence(rest).unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
+        out.push(' ');
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
-/// The runs of a record's words, as many as fit into twice its bytes.
+/// The runs of a record's words, as many as there is room for.
 fn parts(record: &Record<'_>, bytes: usize) -> Vec<String> {
-    let mut room = 2 * bytes;
+    let mut room = PARTS_TIMES * bytes + PARTS_ALLOWANCE;
     let mut runs = words::runs([record.summary()].into_iter().chain(record.full_log.as_deref()));
     runs.retain(|run| {
         room = room.saturating_sub(run.len() + 1);
@@ -289,6 +307,21 @@ mod tests {
         let texts: Vec<_> = document["attributes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         assert_eq!(texts, ["ok=true", "user.id=7", "user.tags=a", "user.tags=b"]);
         assert_eq!(document["attribute_numbers"][0], "user.id=c01c000000000000");
+    }
+
+    #[test]
+    fn the_index_sees_spaces_where_we_see_words_end() {
+        assert_eq!(spaced("\x1b[31mred\x1b[0mplain\0a\u{a0}b\u{85}c\u{7f}d\te"), " red plain a b c d\te");
+        assert!(matches!(spaced("plain\tand\n“quoted”\x1f"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn every_run_of_a_short_text_of_long_names_is_there() {
+        for message in ["getUserNameById", "java.lang.ArrayIndexOutOfBoundsException", "aaBbCcDdEeFfGgHhIiJjKkLl"] {
+            let document = document(&json!({ "message": message }).to_string());
+            let kept: Vec<&str> = document["parts"].as_str().expect("parts").split(' ').collect();
+            assert_eq!(kept, words::runs([message]));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use shared::document::spaced;
 use shared::query::words::lowered_words;
 use shared::query::{Query, Subject};
 
-use crate::harness::{NOWHERE, Sent, for_all, sample_files, shared_data, story};
+use crate::harness::{NOWHERE, Sending, Sent, for_all, sample_files, shared_data, story};
 
 /// Queries and records of the property; `LOGGERHUB_QUERY_CASES=1000` takes as many queries, over 20,000 events of the shared sample where
 /// that is at hand.
@@ -111,6 +111,7 @@ fn the_index_splits_text_into_the_words_that_we_do() {
         let strategy = prop_oneof![
             "\\PC{0,60}",
             "[a-zA-Z0-9 ._/\u{a0}\u{2007}\u{202f}\u{0}\t\r\n\u{1b}\u{1f}日é\u{301}`^+$<>|~-]{0,60}",
+            "(\u{1b}\\[[0-9;?]{0,3}[ -/]?[@-~]|[a-zA-Z0-9 \u{1}\u{1b}\u{7f}\u{85}\\[]){0,20}",
             prop::collection::vec(any::<char>(), 0..20).prop_map(|all| all.into_iter().collect::<String>())
         ];
         for_all(400, &strategy, async |text| {
@@ -120,6 +121,30 @@ fn the_index_splits_text_into_the_words_that_we_do() {
             prop_assert_eq!(ours, theirs);
             Ok(())
         });
+    });
+}
+
+#[test]
+fn a_word_with_stars_is_as_long_as_the_index_can_hold_it_against_its_words() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        acme.stored(&[json!({ "message": "x", "attributes": { "path": "y" } })]).await;
+        let worst = |length: usize| {
+            let half = "a".repeat((length - 19) / 2);
+            format!("*a?a?a?a?{half}*{half}?a?a?a?a*")
+        };
+        for q in [worst(127), format!("attributes.{}:*y?y", "p".repeat(112)), format!("aa*{}", "b".repeat(125))] {
+            let answer = acme.get("/v1/search", &[("q", &q)]).await.ok(200);
+            assert_eq!((&answer["source"], &answer["complete"]), (&json!("opensearch"), &json!(true)), "{q}");
+        }
+        for q in [worst(129), format!("attributes.{}:*y?y", "p".repeat(118)), format!("aa*{}", "b".repeat(126)), format!("service:aa*{}", "b".repeat(1_000))] {
+            acme.get("/v1/search", &[("q", &q)]).await.problem(422, "invalid_query");
+        }
+        let path = |length: usize| format!("attributes.{}", ".".repeat(length));
+        acme.get("/v1/facets", &[("fields", &path(256))]).await.ok(200);
+        assert_eq!(acme.get("/v1/facets", &[("fields", &path(257))]).await.fault(422, "invalid_parameter").0, "fields");
+        acme.get("/v1/histogram?interval=3652500d", &[]).await.ok(200);
+        acme.get("/v1/histogram?interval=9999999999d", &[]).await.problem(422, "invalid_parameter");
     });
 }
 
@@ -135,6 +160,8 @@ fn every_piece_of_an_identifier_finds_it() {
                 "partition",
                 "Leader",
                 "notleader*",
+                "Leader*",
+                "part*",
                 "notleaderforpartitionexception",
                 "errors.NotLeaderForPartitionException",
             ],
@@ -152,6 +179,9 @@ fn every_piece_of_an_identifier_finds_it() {
             "java.lang.NullPointerException at com.acme.pay.Charge.run(Charge.java:42)",
             vec!["NullPointer", "NullPointerException", "nullpointer*", "Charge.java:42", "com.acme.pay", "acme.pay.Charge"],
         ),
+        ("getUserNameById", vec!["User", "UserName", "NameById", "user*"]),
+        ("парсерИмяФайла", vec!["Имя", "файла", "ИмяФайла"]),
+        ("\u{1b}[1;31mKaboom\u{1b}[0mplainly", vec!["kaboom", "plainly", "\"kaboom plainly\"", "plain*"]),
     ]);
     let misses = ["PartitionLeader", "pointers", "kafka.apache", "Pointer*Null", "10.1.2.4", "E1100", "\"key duplicate\"", "6ba7b811", "config.app"];
     story(async |world| {
@@ -167,6 +197,21 @@ fn every_piece_of_an_identifier_finds_it() {
         }
         for q in misses {
             assert_eq!(acme.search(q).await["total"]["value"], 0, "{q}");
+        }
+    });
+}
+
+#[test]
+fn a_number_is_found_by_what_was_sent_however_long_it_is() {
+    story(async |world| {
+        let acme = world.tenant("acme").await;
+        let numbers = ["7", "9007199254740993", "18446744073709551616", "100000000000000000000", "123456789012345678901234567890"];
+        let lines: Vec<String> = numbers.iter().map(|number| format!(r#"{{"message":"{number}","attributes":{{"v":{number}}}}}"#)).collect();
+        let receipt = acme.send(Sending::bytes(lines.join("\n"))).await.ok(202);
+        acme.wait_until_indexed(receipt["batch_id"].as_str().expect("a batch id")).await;
+        for number in numbers {
+            let found = acme.search(&format!("attributes.v:{number}")).await;
+            assert_eq!((&found["total"]["value"], &found["logs"][0]["message"]), (&json!(1), &json!(number)), "{number}");
         }
     });
 }

@@ -21,6 +21,9 @@ use crate::refusals::{Counts, Refused};
 use crate::routes::Accepted;
 use crate::{App, REDIS_TIMEOUT, split};
 
+/// By when Redis must have seen a batch to take it in: what is left of its time is for writing it to disk and for the answer, so that hardly
+/// any batch is taken whose client is told that there was no answer.
+const TAKEN_WITHIN: Duration = Duration::from_millis(1000);
 /// How long ringing may take: SQS answers in some milliseconds, or is in trouble.
 const RING_WITHIN: Duration = Duration::from_millis(500);
 /// Longest `Idempotency-Key`.
@@ -176,10 +179,10 @@ async fn push(app: &App, grant: &Grant, checked: &Checked, key: Option<Idempoten
         relaxed: app.queue.is_relaxed(),
     };
     let idempotency = key.zip(checked.body_hash.clone()).map(|(key, body)| Idempotency { key: hex(key.0.as_bytes()), body });
-    let deadline_ms = now + u64::try_from(REDIS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+    let deadline_ms = now + u64::try_from(TAKEN_WITHIN.as_millis()).unwrap_or(u64::MAX);
     let batch = NewBatch { header: &header, payload: &checked.payload, idempotency: idempotency.as_ref(), limits: &grant.limits, services: &checked.services, deadline_ms };
     fault::point("ingest.before_push");
-    // Past its deadline the script takes nothing in, so whoever stops waiting then loses nothing.
+    // Past its deadline the script takes nothing in.
     let pushed = tokio::time::timeout(REDIS_TIMEOUT, app.queue.push(&batch)).await;
     let pushed = pushed.unwrap_or_else(|_| Err(Error::unavailable(Engine::Redis, "no answer in time")))?;
     fault::point("ingest.after_push");

@@ -22,6 +22,8 @@ const DEFAULT_VALUES: usize = 10;
 const MAX_VALUES: usize = 100;
 /// Most fields at once: each is a count of its own over all that matches.
 const MAX_FIELDS: usize = 10;
+/// Longest path of an attribute. OpenSearch takes expressions of at most 1,000 characters (`index.max_regex_length`), and a backslash may stand before each.
+const MAX_PATH_CHARS: usize = 256;
 
 /// Parameters of facets.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -137,7 +139,11 @@ impl Asked {
 fn field(text: &str) -> Result<FacetField> {
     let record = CountBy::parse(text).map(FacetField::Record);
     let attribute = || text.strip_prefix("attributes.").filter(|path| !path.is_empty()).map(|path| FacetField::Attribute(path.to_owned()));
-    record.or_else(attribute).ok_or_else(|| Error::invalid("fields", "each is level, service, language or attributes.any.path"))
+    let field = record.or_else(attribute).ok_or_else(|| Error::invalid("fields", "each is level, service, language or attributes.any.path"))?;
+    if matches!(&field, FacetField::Attribute(path) if path.chars().count() > MAX_PATH_CHARS) {
+        return Err(Error::invalid("fields", format!("an attribute's path of more than {MAX_PATH_CHARS} characters cannot be counted")));
+    }
+    Ok(field)
 }
 
 fn name(field: &FacetField) -> String {

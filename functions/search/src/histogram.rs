@@ -18,6 +18,8 @@ use crate::honesty::Honesty;
 use crate::page::Source;
 use crate::params::{levels, optional_query, services};
 
+/// Longest bar, in milliseconds: ten thousand years hold every time that is taken.
+const MAX_WIDTH_MS: i64 = 3_652_500 * 86_400_000;
 /// Most bars of an answer: more are narrower than a line on most screens.
 const MAX_BARS: i64 = 120;
 /// What `from` is before `to` where it is not sent.
@@ -124,6 +126,9 @@ fn bars_between(from: UnixMs, to: UnixMs, width: i64) -> i64 {
 fn interval(text: &str, from: UnixMs, to: UnixMs) -> Result<i64> {
     let width = number_and_unit(text).and_then(|(number, unit)| number.parse::<i64>().ok()?.checked_mul(unit));
     let width = width.filter(|width| *width > 0).ok_or_else(|| Error::invalid("interval", "not a number of s, m, h, d or w, such as 5m"))?;
+    if width > MAX_WIDTH_MS {
+        return Err(Error::invalid("interval", format!("is longer than all of time: at most {}d", MAX_WIDTH_MS / 86_400_000)));
+    }
     match bars_between(from, to, width) {
         1..=MAX_BARS => Ok(width),
         bars => Err(Error::invalid("interval", format!("that would be {bars} bars; at most {MAX_BARS} are shown"))),
@@ -182,6 +187,7 @@ mod tests {
         let minutes = |n: i64| n * 60_000;
         assert_eq!([chosen(0, minutes(1)), chosen(0, minutes(60)), chosen(0, minutes(1440)), chosen(0, minutes(43_200))], [1_000, 30_000, 900_000, 21_600_000]);
         assert!(interval("5m", 0, minutes(60)).is_ok_and(|width| width == 300_000));
+        assert!(interval("3652500d", 0, minutes(60)).is_ok() && interval("3652501d", 0, minutes(60)).is_err());
         for text in ["", "m", "0m", "5", "5y", "-5m", "1s", "99999999999999999999s"] {
             assert!(interval(text, 0, minutes(60)).is_err(), "{text}");
         }

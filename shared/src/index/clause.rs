@@ -33,7 +33,13 @@ fn asked(condition: &Condition) -> Value {
             }
             any_of(any)
         }
-        Condition::Wild(field, pattern) => any_of(texts(*field).iter().map(|(name, boost)| of_pattern(name, pattern, *boost)).collect()),
+        Condition::Wild(field, pattern) => {
+            let mut any: Vec<Value> = texts(*field).iter().map(|(name, boost)| of_pattern(name, pattern, *boost)).collect();
+            if *field == TextField::Any {
+                any.extend(pattern.beginning().map(|beginning| json!({ "prefix": { "parts": { "value": beginning } } })));
+            }
+            any_of(any)
+        }
         Condition::Keyword(field, pattern) => keyword(field.name(), pattern),
         Condition::Level(least, most) => {
             let names: Vec<&str> = Level::ALL.into_iter().filter(|level| (least..=most).contains(&level)).map(Level::as_str).collect();
@@ -85,9 +91,9 @@ fn side_by_side(field: &str, words: &[String], boost: f32) -> Value {
 }
 
 fn of_pattern(field: &str, pattern: &Pattern, boost: f32) -> Value {
-    match pattern.pieces() {
-        [Piece::Text(beginning), Piece::Any] => json!({ "prefix": { field: { "value": beginning, "boost": boost } } }),
-        _ => json!({ "wildcard": { field: { "value": wildcards(pattern), "boost": boost } } }),
+    match pattern.beginning() {
+        Some(beginning) => json!({ "prefix": { field: { "value": beginning, "boost": boost } } }),
+        None => json!({ "wildcard": { field: { "value": wildcards(pattern), "boost": boost } } }),
     }
 }
 

@@ -60,7 +60,10 @@ fn is(condition: &Condition, log: &Subject<'_>) -> bool {
             let wanted: Vec<String> = lowered_words(text).collect();
             log.texts(*field).any(|text| stands_in(&wanted, text)) || (*field == TextField::Any && is_part(text, log))
         }
-        Condition::Wild(field, pattern) => log.texts(*field).any(|text| lowered_words(text).any(|word| pattern.matches(&word))),
+        Condition::Wild(field, pattern) => {
+            let begins = |beginning: &str| log.parts.iter().any(|known| known.starts_with(beginning));
+            log.texts(*field).any(|text| lowered_words(text).any(|word| pattern.matches(&word))) || (*field == TextField::Any && pattern.beginning().is_some_and(begins))
+        }
         Condition::Keyword(field, pattern) => log.keyword(*field, |value| pattern.matches(value)),
         Condition::Level(least, most) => (*least..=*most).contains(&log.level),
         Condition::Time(field, from, to) => {
@@ -119,8 +122,9 @@ fn has_number(path: &str, low: Bound, high: Bound, log: &Subject<'_>) -> bool {
 /// long ids: their text is what they are.
 pub(crate) fn equal_number(text: &str) -> Option<f64> {
     const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
-    let is_integer = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    as_number(text).filter(|number| !is_integer || number.abs() < EXACT_BELOW)
+    // Longer ones were sent as doubles, if as numbers at all: so JSON is read here.
+    let is_exact = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
+    as_number(text).filter(|number| !is_exact || number.abs() < EXACT_BELOW)
 }
 
 /// The number that a text reads as, if any.

@@ -63,6 +63,15 @@ impl Pattern {
         }
     }
 
+    /// The text that everything of this pattern begins with, where that is all it says.
+    #[must_use]
+    pub fn beginning(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Text(text), Piece::Any] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether a text is of this pattern.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {

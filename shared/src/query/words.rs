@@ -1,6 +1,7 @@
 //! What a word is, for the index and for everything that must agree with it.
 //!
-//! Text falls apart at white space, punctuation, symbols and NUL; what is left between are words, in lower case. The analyzer
+//! Text falls apart at white space, punctuation, symbols and control characters, and what colours it on a terminal counts as space; what is
+//! left between are words, in lower case. The analyzer
 //! `log_text` of `index/template.json` does the same in the index, and a test on the real engine holds the two together. A word that
 //! is written in several parts (`NullPointerException`, `parseURLPath`) is one word, and its parts can be found as well.
 
@@ -16,6 +17,8 @@ const MAX_PARTED_BYTES: usize = 128;
 /// Most parts of one word that can be found by themselves, and most words of a log that are taken apart.
 const MAX_PARTS: usize = 12;
 const MAX_PARTED_WORDS: usize = 256;
+/// Begins a control sequence.
+pub const ESCAPE: char = '\x1b';
 /// Stands after each part of a word in the index.
 const AFTER_PART: char = '_';
 
@@ -40,7 +43,7 @@ impl Word<'_> {
 pub fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
     let mut at = 0;
     iter::from_fn(move || {
-        let start = at + text[at..].find(|c| !is_separator(c))?;
+        let start = start_of_word(text, at)?;
         let mut units = 0;
         let end = text[start..].char_indices().find_map(|(offset, c)| {
             let is_over = is_separator(c) || units >= MAX_UNITS;
@@ -57,14 +60,36 @@ pub fn lowered_words(text: &str) -> impl Iterator<Item = String> + '_ {
     words(text).map(|word| word.lowered())
 }
 
-/// Whether a character stands between words. A copy of what the tokenizer of `index/template.json` splits on.
+/// Where the next word begins.
+fn start_of_word(text: &str, mut at: usize) -> Option<usize> {
+    loop {
+        at += text[at..].find(|c| !is_separator(c) || c == ESCAPE)?;
+        match control_sequence(&text[at..]) {
+            Some(length) => at += length,
+            None if text[at..].starts_with(ESCAPE) => at += 1,
+            None => return Some(at),
+        }
+    }
+}
+
+/// The bytes of the control sequence that a text begins with, such as `ESC [ 31 m`: colours, and where on a screen to go on (ECMA-48, 5.4).
+#[must_use]
+pub fn control_sequence(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\x1b[")?.as_bytes();
+    let parameters = rest.iter().take_while(|b| matches!(b, 0x30..=0x3f)).count();
+    let intermediates = rest[parameters..].iter().take_while(|b| matches!(b, 0x20..=0x2f)).count();
+    matches!(rest.get(parameters + intermediates), Some(0x40..=0x7e)).then_some(2 + parameters + intermediates + 1)
+}
+
+/// Whether a character stands between words. What the tokenizer of `index/template.json` splits on, and what
+/// [`spaced`](crate::document::spaced) makes spaces for it.
 #[must_use]
 pub fn is_separator(c: char) -> bool {
     if c.is_ascii() {
-        return c.is_ascii_punctuation() || c == ' ' || c == '\0' || matches!(c, '\t'..='\r' | '\x1c'..='\x1f');
+        return c.is_ascii_punctuation() || c == ' ' || c.is_ascii_control();
     }
     use GeneralCategoryGroup::{Punctuation, Separator, Symbol};
-    matches!(c.general_category_group(), Punctuation | Separator | Symbol)
+    matches!(c.general_category_group(), Punctuation | Separator | Symbol) || c.is_control()
 }
 
 /// A word in lower case, character by character as Lucene does it, so that no character becomes two.
@@ -87,26 +112,32 @@ pub fn parts(word: &str) -> Option<Vec<String>> {
     if !may_have_parts(word) {
         return None;
     }
-    let bytes = word.as_bytes();
     let mut starts = vec![0];
-    for at in 1..bytes.len() {
-        let begins_after_lower = bytes[at].is_ascii_uppercase() && !bytes[at - 1].is_ascii_uppercase();
-        let ends_acronym = bytes[at].is_ascii_uppercase() && bytes[at - 1].is_ascii_uppercase() && bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-        if begins_after_lower || ends_acronym {
+    let (mut before, mut rest) = ('\0', word.char_indices().peekable());
+    while let Some((at, c)) = rest.next() {
+        let begins_after_lower = c.is_uppercase() && !before.is_uppercase();
+        let ends_acronym = c.is_uppercase() && before.is_uppercase() && rest.peek().is_some_and(|(_, after)| after.is_lowercase());
+        if at > 0 && (begins_after_lower || ends_acronym) {
             starts.push(at);
         }
+        before = c;
     }
     if starts.len() < 2 || starts.len() > MAX_PARTS {
         return None;
     }
-    let ends = starts.iter().copied().skip(1).chain([bytes.len()]);
+    let ends = starts.iter().copied().skip(1).chain([word.len()]);
     Some(starts.iter().zip(ends).map(|(start, end)| lowered(&word[*start..end])).collect())
 }
 
 /// Whether a word may be written in several parts. Most are not, which is told by their bytes.
 fn may_have_parts(word: &str) -> bool {
-    let bytes = word.as_bytes();
-    bytes.len() <= MAX_PARTED_BYTES && bytes.iter().skip(1).any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase)
+    if word.len() > MAX_PARTED_BYTES {
+        return false;
+    }
+    if word.is_ascii() {
+        return word.bytes().skip(1).any(|b| b.is_ascii_uppercase()) && word.bytes().any(|b| b.is_ascii_lowercase());
+    }
+    word.chars().skip(1).any(char::is_uppercase) && word.chars().any(char::is_lowercase)
 }
 
 /// What the index holds of the parts of a log's words: from each part to the end of its word, each part followed by `_`. So a run
@@ -149,6 +180,8 @@ mod tests {
         assert_eq!(all("naïve Café 日本語のログ don\u{301}t x\u{a0}y a\0b `tick^"), ["naïve", "café", "日本語のログ", "don\u{301}t", "x", "y", "a", "b", "tick"]);
         assert!(all(" -- \u{1f525} … ").is_empty());
         assert_eq!(all("İK"), ["ik"], "each character stays one");
+        assert_eq!(all("a\u{7f}b\u{85}c\u{1}d"), ["a", "b", "c", "d"]);
+        assert_eq!(all("\x1b[31mred\x1b[0mplain\x1b[1;38;5;9mbold\x1b[2Kup \x1b[31 \x1b[m0m\x1b"), ["red", "plain", "bold", "up", "31", "0m"]);
     }
 
     #[test]
@@ -164,6 +197,9 @@ mod tests {
         assert_eq!(of("parseURLPath2Go").as_deref(), Some("parse url path2 go"));
         assert_eq!(of("XMLHttpRequest").as_deref(), Some("xml http request"));
         assert_eq!(of("iPhone").as_deref(), Some("i phone"));
+        assert_eq!(of("getÄnderungId").as_deref(), Some("get änderung id"));
+        assert_eq!(of("ParseÜRLPath").as_deref(), Some("parse ürl path"));
+        assert_eq!(of("парсерИмяФайла").as_deref(), Some("парсер имя файла"));
         for whole in ["Exception", "exception", "E11000", "HTTP", "6ba7b810", "日本語", ""] {
             assert_eq!(of(whole), None, "{whole}");
         }
@@ -185,7 +221,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_together_are_the_word(word in "[A-Za-z0-9]{1,30}") {
+        fn parts_together_are_the_word(word in "[A-Za-z0-9äÖéЁёЖΣσςİıǅßẞ]{1,30}") {
             if let Some(parts) = parts(&word) {
                 prop_assert_eq!(parts.concat(), lowered(&word));
             }

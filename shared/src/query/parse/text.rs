@@ -1,7 +1,7 @@
 //! What a word of text asks for: words side by side, and words of a pattern.
 
 use super::super::words::{is_separator, lowered, words};
-use super::super::{Condition, MAX_SINGLES, MAX_STARS, MAX_WILDCARDS, MAX_WORDS, Node, Pattern, Piece, TextField};
+use super::super::{Condition, MAX_SINGLES, MAX_STARS, MAX_WILD_CHARS, MAX_WILDCARDS, MAX_WORDS, Node, Pattern, Piece, TextField};
 use super::{Parsed, Parser, Typed, joined};
 
 /// Fewest characters of a word with `*` beside which no whole word must be there, `*` aside: with less, it stands for a good part of all words.
@@ -89,6 +89,9 @@ impl Parser<'_> {
         let (stars, singles) = (count(&Piece::Any), count(&Piece::One));
         if pattern.named_chars() == 0 {
             return Err(self.error(start, self.at - start, "this stands for too many words", "at least one letter or digit"));
+        }
+        if self.at - start > MAX_WILD_CHARS {
+            return Err(self.error(start, self.at - start, "this is too long for a word with `*` or `?`", format!("at most {MAX_WILD_CHARS} characters, a field included")));
         }
         if stars > MAX_STARS || singles > MAX_SINGLES {
             return Err(self.error(start, self.at - start, "this has too many wildcards", format!("at most {MAX_STARS} `*` and {MAX_SINGLES} `?` in a word")));
