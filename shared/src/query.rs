@@ -35,7 +35,7 @@ pub const MAX_WORDS: usize = 256;
 pub const MAX_STARS: usize = 4;
 /// See [`MAX_STARS`].
 pub const MAX_SINGLES: usize = 8;
-/// Most characters of a word that holds either, its field included. Lucene makes an automaton of it, and refuses one that grows too much:
+/// Most characters of a word that holds either, an attribute's path included. Lucene makes an automaton of it, and refuses one that grows too much:
 /// with these four `*` and eight `?` in the worst places some do from 150 on.
 pub const MAX_WILD_CHARS: usize = 128;
 /// Deepest nesting of parentheses and negations.

@@ -82,6 +82,14 @@ impl Parser<'_> {
         }
     }
 
+    /// Refuses a word with wildcards of so many characters, where those are too many.
+    pub(super) fn refuse_long_wildcard(&self, chars: usize, start: usize) -> Parsed<()> {
+        if chars <= MAX_WILD_CHARS {
+            return Ok(());
+        }
+        Err(self.error(start, self.at - start, "this is too long for a word with `*` or `?`", format!("at most {MAX_WILD_CHARS} characters, an attribute's path included")))
+    }
+
     /// Refuses what stands for too many terms, whatever stands beside it.
     pub(super) fn count_wildcard(&mut self, pattern: &Pattern, start: usize) -> Parsed<()> {
         self.wildcards += 1;
@@ -90,9 +98,7 @@ impl Parser<'_> {
         if pattern.named_chars() == 0 {
             return Err(self.error(start, self.at - start, "this stands for too many words", "at least one letter or digit"));
         }
-        if self.at - start > MAX_WILD_CHARS {
-            return Err(self.error(start, self.at - start, "this is too long for a word with `*` or `?`", format!("at most {MAX_WILD_CHARS} characters, a field included")));
-        }
+        self.refuse_long_wildcard(self.at - start, start)?;
         if stars > MAX_STARS || singles > MAX_SINGLES {
             return Err(self.error(start, self.at - start, "this has too many wildcards", format!("at most {MAX_STARS} `*` and {MAX_SINGLES} `?` in a word")));
         }

@@ -66,6 +66,10 @@ impl Parser<'_> {
             }
             Field::Attribute(path) => {
                 let pattern = self.pattern(&text, typed.as_deref(), start)?;
+                if pattern.as_text().is_none() {
+                    // The index holds path and value as one text.
+                    self.refuse_long_wildcard(path.chars().count() + self.at - start, start)?;
+                }
                 self.condition(Condition::Attribute(path.clone(), pattern), start).map(Some)
             }
             Field::Level | Field::Time(_) => {
