@@ -23,7 +23,7 @@ use crate::server::command;
 /// How long an event may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// A bell that nobody hears. It is rung where Redis does not say that it was: every few seconds.
+/// A bell that nobody hears. It is rung where Redis does not say that it was: every half minute.
 const NOBODY_TO_WAKE: [(&str, &str); 5] = [
     ("LOGGERHUB_BELL_URL", "http://127.0.0.1:9/000000000000/bell"),
     ("LOGGERHUB_SQS_ENDPOINT", "http://127.0.0.1:9"),

@@ -18,7 +18,7 @@ const MAX_PARTED_BYTES: usize = 128;
 const MAX_PARTS: usize = 12;
 const MAX_PARTED_WORDS: usize = 256;
 /// Begins a control sequence.
-pub const ESCAPE: char = '\x1b';
+const ESCAPE: char = '\x1b';
 /// Stands after each part of a word in the index.
 const AFTER_PART: char = '_';
 

@@ -52,7 +52,7 @@ impl Parser<'_> {
         if matches!(pattern.pieces(), [Piece::Any]) {
             return Ok(None);
         }
-        self.count_wildcard(&pattern, start)?;
+        self.count_wildcard(&pattern, "", start)?;
         if is_broad(&pattern) {
             self.broad.push((start, self.at - start));
         }
@@ -82,23 +82,18 @@ impl Parser<'_> {
         }
     }
 
-    /// Refuses a word with wildcards of so many characters, where those are too many.
-    pub(super) fn refuse_long_wildcard(&self, chars: usize, start: usize) -> Parsed<()> {
-        if chars <= MAX_WILD_CHARS {
-            return Ok(());
-        }
-        Err(self.error(start, self.at - start, "this is too long for a word with `*` or `?`", format!("at most {MAX_WILD_CHARS} characters, an attribute's path included")))
-    }
-
-    /// Refuses what stands for too many terms, whatever stands beside it.
-    pub(super) fn count_wildcard(&mut self, pattern: &Pattern, start: usize) -> Parsed<()> {
+    /// Refuses what stands for too many terms, whatever stands beside it. `path` is that of an attribute, which the index holds as one text with its value.
+    pub(super) fn count_wildcard(&mut self, pattern: &Pattern, path: &str, start: usize) -> Parsed<()> {
         self.wildcards += 1;
         let count = |of: &Piece| pattern.pieces().iter().filter(|piece| *piece == of).count();
         let (stars, singles) = (count(&Piece::Any), count(&Piece::One));
         if pattern.named_chars() == 0 {
             return Err(self.error(start, self.at - start, "this stands for too many words", "at least one letter or digit"));
         }
-        self.refuse_long_wildcard(self.at - start, start)?;
+        if path.chars().count() + self.at - start > MAX_WILD_CHARS {
+            let expected = format!("at most {MAX_WILD_CHARS} characters, an attribute's path included");
+            return Err(self.error(start, self.at - start, "this is too long for a word with `*` or `?`", expected));
+        }
         if stars > MAX_STARS || singles > MAX_SINGLES {
             return Err(self.error(start, self.at - start, "this has too many wildcards", format!("at most {MAX_STARS} `*` and {MAX_SINGLES} `?` in a word")));
         }

@@ -60,16 +60,12 @@ impl Parser<'_> {
                 None => self.words(*field, text, start),
             },
             Field::Keyword(field) => {
-                let pattern = self.pattern(&text, typed.as_deref(), start)?;
+                let pattern = self.pattern(&text, typed.as_deref(), "", start)?;
                 let pattern = if field.is_id() { pattern.to_ascii_lowercase() } else { pattern };
                 self.condition(Condition::Keyword(*field, pattern), start).map(Some)
             }
             Field::Attribute(path) => {
-                let pattern = self.pattern(&text, typed.as_deref(), start)?;
-                if pattern.as_text().is_none() {
-                    // The index holds path and value as one text.
-                    self.refuse_long_wildcard(path.chars().count() + self.at - start, start)?;
-                }
+                let pattern = self.pattern(&text, typed.as_deref(), path, start)?;
                 self.condition(Condition::Attribute(path.clone(), pattern), start).map(Some)
             }
             Field::Level | Field::Time(_) => {
@@ -91,7 +87,7 @@ impl Parser<'_> {
         Ok((word.iter().map(|typed| typed.c).collect(), Some(word)))
     }
 
-    fn pattern(&mut self, text: &str, typed: Option<&[Typed]>, start: usize) -> Parsed<Pattern> {
+    fn pattern(&mut self, text: &str, typed: Option<&[Typed]>, path: &str, start: usize) -> Parsed<Pattern> {
         let Some(typed) = typed else { return Ok(Pattern::exact(text)) };
         let mut pattern = Pattern::default();
         for one in typed {
@@ -102,7 +98,7 @@ impl Parser<'_> {
             }
         }
         if pattern.as_text().is_none() {
-            self.count_wildcard(&pattern, start)?;
+            self.count_wildcard(&pattern, path, start)?;
         }
         Ok(pattern)
     }
