@@ -25,6 +25,7 @@ mod keys_and_scopes;
 mod leases;
 mod ledgers;
 mod limits;
+mod lingering;
 mod listing;
 mod many_hubs;
 mod measuring;

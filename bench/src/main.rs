@@ -120,6 +120,6 @@ async fn quick(env: &Env, events: &[data::Event], seed: u64) -> anyhow::Result<(
     stage::run(env, few, 1, stage::Stage { rows: QUICK_LOGS }).await?;
     drain::run(env, few, 1).await?;
     indexing::run(env, few, 1).await?;
-    lag::run(few, lag::Lag { rate: 1_000, seconds: 5 }).await?;
+    lag::run(few, lag::Lag { rate: 1_000, seconds: 5, warm_up: 1 }).await?;
     end_to_end::run(env, few, 1, seed).await
 }

@@ -308,24 +308,25 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the bell down when nothing is left. Answers whether something came in meanwhile, and the processor must be called.
+    /// Takes the bell down when nothing is left. Answers how long the oldest of what came in meanwhile has waited: then the processor must
+    /// be called.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn leave(&self) -> Result<bool> {
-        let (mut ring, mut trouble) = (false, None);
+    pub async fn leave(&self) -> Result<Option<Duration>> {
+        let (mut waited, mut trouble) = (None, None);
         for partition in self.partitions() {
             let mut call = self.scripts.leave.key(partition.bell());
             call.key(partition.main()).key(partition.slow()).arg(GROUP).arg(millis(BELL_FOR));
-            match call.invoke_async::<bool>(&mut self.redis.connection.clone()).await {
-                Ok(some_left) => ring |= some_left,
+            match call.invoke_async::<i64>(&mut self.redis.connection.clone()).await {
+                Ok(oldest) => waited = waited.max(u64::try_from(oldest).ok().map(Duration::from_millis)),
                 // In a cluster the others may answer.
                 Err(error) => trouble = Some(error),
             }
         }
         match trouble {
-            Some(error) if !ring => Err(failed(error)),
-            _ => Ok(ring),
+            Some(error) if waited.is_none() => Err(failed(error)),
+            _ => Ok(waited),
         }
     }
 

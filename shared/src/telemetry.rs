@@ -20,7 +20,7 @@ pub use embedded::Embedded;
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Seconds, from a key check in memory to a deep page of search.
-const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
+const DURATION_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// Starts logging, and chooses the one provider of TLS. For `main`, once; more calls do nothing.
 ///

@@ -84,7 +84,9 @@ fn metrics_count_what_happened() {
         rose(r#"loggerhub_http_requests_total{method="POST",route="/v1/logs",status="202"}"#, 2.0);
         rose(r#"loggerhub_http_requests_total{method="GET",route="none",status="404"}"#, 1.0);
         assert!(after.contains_key("loggerhub_queue_bytes"), "{}", answer.text);
-        assert!(answer.text.contains("loggerhub_http_request_seconds_bucket") && answer.text.contains("loggerhub_drain_seconds_bucket"), "{}", answer.text);
+        for histogram in ["loggerhub_http_request_seconds_bucket", "loggerhub_drain_seconds_bucket", r#"loggerhub_drain_step_seconds_bucket{step="index""#] {
+            assert!(answer.text.contains(histogram), "{histogram} in {}", answer.text);
+        }
         assert!(!answer.text.contains("acme"), "no tenant is named: thousands of them would drown Prometheus");
     });
 }

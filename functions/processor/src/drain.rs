@@ -108,31 +108,50 @@ impl Drained {
 
 /// Drains for as long as the process lives: woken by the bell, then after the linger, until nothing is left.
 pub async fn serve(app: &App, mut until: Until) {
+    let mut left = None;
     while !until.is_over() {
         let mut told = until.told.clone();
-        tokio::select! {
-            () = app.bell.wait(LOOK_EVERY) => {}
-            _ = told.wait_for(|told| *told) => return,
+        if left.is_none() {
+            tokio::select! {
+                () = app.bell.wait(LOOK_EVERY) => {}
+                _ = told.wait_for(|told| *told) => return,
+            }
         }
-        until.pause(app.linger).await;
-        if let Err(error) = drain_queue(app, &until).await {
-            tracing::error!(cause = chain(&error), "draining failed; it goes on");
-            until.pause(BACK_OFF.1).await;
-        }
+        until.pause(linger_after(app, left.unwrap_or_default())).await;
+        left = match drain_and_leave(app, &until).await {
+            Ok((_, left)) => left,
+            Err(error) => {
+                tracing::error!(cause = chain(&error), "draining failed; it goes on");
+                until.pause(BACK_OFF.1).await;
+                None
+            }
+        };
     }
 }
 
 /// Drains while takes come back full, and until it is time to stop. Then, if something has come in meanwhile, somebody is called
-/// to take it after another linger: going on at once would store steady traffic in ever smaller pieces.
+/// to take it.
 ///
 /// # Errors
 /// Weather that did not pass: what was taken stays in the queue.
 pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
-    let drained = drain_burst(app, until).await?;
-    if app.queue.leave().await? {
-        app.bell.ring(app.linger).await?;
+    let (drained, left) = drain_and_leave(app, until).await?;
+    if let Some(waited) = left {
+        app.bell.ring(linger_after(app, waited)).await?;
     }
     Ok(drained)
+}
+
+/// Answers also how long the oldest of what is left has waited, if something is.
+async fn drain_and_leave(app: &App, until: &Until) -> Result<(Drained, Option<Duration>)> {
+    let drained = drain_burst(app, until).await?;
+    Ok((drained, app.queue.leave().await?))
+}
+
+/// What is left of the linger of something that has waited: going on at once would store steady traffic in ever smaller pieces, and a whole
+/// linger more would let it wait where the engines are idle.
+fn linger_after(app: &App, waited: Duration) -> Duration {
+    app.linger.saturating_sub(waited)
 }
 
 /// Takes while there is something to take, a few drains side by side.
@@ -219,14 +238,14 @@ async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drain
         let holds: Vec<(Held, Header)> = opened.into_iter().map(|entry| (entry.entry.held, entry.header)).collect();
         Ok::<_, Error>((holds, lost, prepared))
     });
-    let (holds, lost, prepared) = work.await.map_err(|e| Error::internal("preparing a drain", e))??;
+    let (holds, lost, prepared) = timed("prepare", work).await.map_err(|e| Error::internal("preparing a drain", e))??;
     for one in &lost {
         bury(app, one, &until).await?;
         drained.buried += 1;
     }
     let batches = write(app, prepared, &until).await?;
     fault::point("processor.before_rows");
-    let stored = in_any_weather(until.clone(), Engine::Rows, || store(app, &batches)).await?;
+    let stored = timed("rows", in_any_weather(until.clone(), Engine::Rows, || store(app, &batches))).await?;
     fault::point("processor.after_rows");
     drained.stored += stored.rows;
     let (aside, done): (Vec<_>, Vec<_>) = holds.iter().partition(|(_, header)| stored.parked.contains(&header.tenant));
@@ -234,7 +253,7 @@ async fn move_on(app: &App, taken: Vec<Taken>, until: Until, drained: &mut Drain
     park(app, &aside).await;
     drained.parked += aside.len();
     let done: Vec<(&Held, Option<&Header>)> = done.into_iter().map(|(held, header)| (held, Some(header))).collect();
-    app.queue.ack(&done).await?;
+    timed("acknowledge", app.queue.ack(&done)).await?;
     fault::point("processor.after_ack");
     Ok(())
 }
@@ -297,6 +316,14 @@ async fn bury(app: &App, one: &Lost, until: &Until) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Does a step of a drain, and counts how long it took: which of the engines holds up the others is seen there.
+pub(crate) async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let outcome = work.await;
+    metrics::histogram!("loggerhub_drain_step_seconds", "step" => step).record(began.elapsed().as_secs_f64());
+    outcome
 }
 
 /// Tries until it works, fails for something else than weather, or it is time to stop.

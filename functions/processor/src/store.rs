@@ -13,7 +13,7 @@ use shared::index::Outcome;
 use shared::rows::{IndexState, SchemaState, StoreBatch};
 
 use crate::App;
-use crate::drain::{Until, in_any_weather};
+use crate::drain::{Until, in_any_weather, timed};
 use crate::prepare::Prepared;
 
 /// First and longest pause of a tenant whose rows cannot be written: doubled each time, so that one that stays broken costs little.
@@ -83,7 +83,7 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<S
         fault::point("processor.after_index");
         outcomes
     };
-    let (raw, outcomes) = tokio::join!(raw, index);
+    let (raw, outcomes) = tokio::join!(timed("raw", raw), timed("index", index));
     raw?;
     let outcomes: HashMap<_, _> = ids.into_iter().zip(outcomes).collect();
     for batch in &mut batches {

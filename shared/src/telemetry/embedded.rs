@@ -102,7 +102,7 @@ fn describe() {
     for counter in ["loggerhub_http_requests_total", "loggerhub_logs_accepted_total", "loggerhub_logs_rejected_total", "loggerhub_logs_stored_total"] {
         describe_counter!(counter, Unit::Count, "");
     }
-    for histogram in ["loggerhub_http_request_seconds", "loggerhub_drain_seconds"] {
+    for histogram in ["loggerhub_http_request_seconds", "loggerhub_drain_seconds", "loggerhub_drain_step_seconds"] {
         describe_histogram!(histogram, Unit::Seconds, "");
     }
     describe_gauge!("loggerhub_queue_oldest_seconds", Unit::Seconds, "");
