@@ -38,7 +38,7 @@ pub(crate) struct Lag {
     /// For so long.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: usize,
-    /// How often all events are stored before: an OpenSearch that just started stores a third of what it does a minute later.
+    /// How often all events are stored before: an OpenSearch that just started stores a quarter of what it does a minute later.
     #[arg(long, default_value_t = 6)]
     pub(crate) warm_up: usize,
 }
@@ -94,7 +94,7 @@ pub(crate) async fn run(events: &[Event], asked: Lag) -> anyhow::Result<()> {
     figures.tell()
 }
 
-/// By a server of its own: what one holds that stores as fast as it can is not what the other takes.
+/// By a server of its own: the memory of one that stores as fast as it can is not what the rate takes.
 async fn warm_up(events: &[Event], times: usize) -> anyhow::Result<()> {
     let server = Server::start().await?;
     let key = server.tenant("warm_up").await?;

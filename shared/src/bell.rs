@@ -1,4 +1,5 @@
-//! The bell: how ingest wakes the processor. On Lambda an SQS message, delayed by the linger; in one process a wake-up in memory.
+//! The bell: how ingest wakes the processor. On Lambda an SQS message, delayed by the linger or what is left of it; in one
+//! process a wake-up in memory.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -108,18 +108,18 @@ impl Drained {
 
 /// Drains for as long as the process lives: woken by the bell, then after the linger, until nothing is left.
 pub async fn serve(app: &App, mut until: Until) {
-    let mut left = None;
+    let mut waited = None;
     while !until.is_over() {
-        let mut told = until.told.clone();
-        if left.is_none() {
+        if waited.is_none() {
+            let mut told = until.told.clone();
             tokio::select! {
                 () = app.bell.wait(LOOK_EVERY) => {}
                 _ = told.wait_for(|told| *told) => return,
             }
         }
-        until.pause(linger_after(app, left.unwrap_or_default())).await;
-        left = match drain_and_leave(app, &until).await {
-            Ok((_, left)) => left,
+        until.pause(rest_of(app.linger, waited.unwrap_or_default())).await;
+        waited = match drain_and_leave(app, &until).await {
+            Ok((_, waited)) => waited,
             Err(error) => {
                 tracing::error!(cause = chain(&error), "draining failed; it goes on");
                 until.pause(BACK_OFF.1).await;
@@ -135,23 +135,25 @@ pub async fn serve(app: &App, mut until: Until) {
 /// # Errors
 /// Weather that did not pass: what was taken stays in the queue.
 pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
-    let (drained, left) = drain_and_leave(app, until).await?;
-    if let Some(waited) = left {
-        app.bell.ring(linger_after(app, waited)).await?;
+    let (drained, waited) = drain_and_leave(app, until).await?;
+    if let Some(waited) = waited {
+        app.bell.ring(rest_of(app.linger, waited)).await?;
     }
     Ok(drained)
 }
 
-/// Answers also how long the oldest of what is left has waited, if something is.
+/// Answers also how long the oldest of what has come in meanwhile has waited, if something has.
 async fn drain_and_leave(app: &App, until: &Until) -> Result<(Drained, Option<Duration>)> {
     let drained = drain_burst(app, until).await?;
-    Ok((drained, app.queue.leave().await?))
+    let waited = app.queue.leave().await?;
+    // Where nothing could be taken, waiting for nothing would be to try again at once and for ever.
+    Ok((drained, if drained.entries == 0 { waited.map(|_| Duration::ZERO) } else { waited }))
 }
 
-/// What is left of the linger of something that has waited: going on at once would store steady traffic in ever smaller pieces, and a whole
-/// linger more would let it wait where the engines are idle.
-fn linger_after(app: &App, waited: Duration) -> Duration {
-    app.linger.saturating_sub(waited)
+/// How long something waits that has waited already: going on at once would store steady traffic in ever smaller pieces, and a whole linger
+/// more would let it wait while the engines are idle.
+fn rest_of(linger: Duration, waited: Duration) -> Duration {
+    linger.saturating_sub(waited)
 }
 
 /// Takes while there is something to take, a few drains side by side.
@@ -188,7 +190,7 @@ async fn drain_burst(app: &App, until: &Until) -> Result<Drained> {
     }
 }
 
-/// Whether a take ended because it held enough. One that did not found all there was: the next round comes after the linger.
+/// Whether a take ended because it held enough. One that did not found all there was: the next round comes after what is left of the linger.
 fn is_full(taken: &[Taken]) -> bool {
     let bytes: usize = taken.iter().map(|entry| entry.held.unpacked_bytes).sum();
     bytes >= BUDGET.bytes / 2 || taken.len() >= BUDGET.entries / 2

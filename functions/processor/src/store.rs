@@ -67,7 +67,7 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<S
             return Vec::new();
         }
         fault::point("processor.before_index");
-        let outcomes = match app.index.bulk(bulk, BULK_TIMEOUT).await {
+        let outcomes = match timed("index", app.index.bulk(bulk, BULK_TIMEOUT)).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 tracing::warn!(cause = chain(&error), "the index missed a drain; maintenance will see to it");
@@ -83,7 +83,7 @@ pub async fn write(app: &App, prepared: Prepared, until: &Until) -> Result<Vec<S
         fault::point("processor.after_index");
         outcomes
     };
-    let (raw, outcomes) = tokio::join!(timed("raw", raw), timed("index", index));
+    let (raw, outcomes) = tokio::join!(timed("raw", raw), index);
     raw?;
     let outcomes: HashMap<_, _> = ids.into_iter().zip(outcomes).collect();
     for batch in &mut batches {

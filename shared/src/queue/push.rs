@@ -16,7 +16,7 @@ const CALLS: usize = 2;
 /// The same for a large batch, of which the call itself is the lesser part. With four for all, 16 connections with 100 logs a request had a
 /// tenth more logs/s, and 64 with one log a fifth fewer (`scripts/bench door`).
 const CALLS_WITH_LARGE: usize = 4;
-/// Bytes of a payload from which a batch is a large one.
+/// Bytes of a payload, compressed, from which a batch is a large one: of the shared sample one log has 0.4 KiB, and a hundred have 14.
 const LARGE: usize = 4 * 1024;
 /// Most batches of a call, and bytes past which no other is added: Redis does nothing else meanwhile.
 const MOST_BATCHES: usize = 64;
@@ -72,10 +72,12 @@ struct Call {
 }
 
 impl Call {
-    /// What goes next. Whether nothing waits and that the call ends is one step: what comes after begins a call of its own.
+    /// What goes next. Whether nothing waits and that the call ends is one step: what comes after begins a call of its own. One that was
+    /// begun for large batches ends also where small ones wait, for which the others are enough.
     fn next(&mut self) -> Vec<Waits> {
         let mut waiting = self.pushes.lock(self.partition);
-        let taken = take_together(&mut waiting.batches);
+        let is_spare = waiting.batches.front().is_some_and(|(words, _)| waiting.calls > most_calls(words));
+        let taken = if is_spare { Vec::new() } else { take_together(&mut waiting.batches) };
         if taken.is_empty() {
             waiting.calls -= 1;
             self.counts = false;
@@ -97,7 +99,7 @@ impl Queue {
     /// Hands one batch to the next call for its partition, and waits for what becomes of it.
     pub(super) async fn push_with_others(&self, partition: u16, words: Words) -> Result<Outcome> {
         let (tell, told) = oneshot::channel();
-        let most = if words.payload.len() < LARGE { CALLS } else { CALLS_WITH_LARGE };
+        let most = most_calls(&words);
         let begins = {
             let mut waiting = self.pushes.lock(partition);
             waiting.batches.push_back((words, tell));
@@ -149,6 +151,11 @@ impl Queue {
     }
 }
 
+/// How many calls may be under way for this batch to begin another.
+fn most_calls(words: &Words) -> usize {
+    if words.payload.len() < LARGE { CALLS } else { CALLS_WITH_LARGE }
+}
+
 /// What goes in one call: nothing for those who no longer wait.
 fn take_together(waiting: &mut VecDeque<Waits>) -> Vec<Waits> {
     let (mut taken, mut bytes) = (Vec::new(), 0);
@@ -196,5 +203,18 @@ mod tests {
         // One that is larger than a call should be goes all the same, alone.
         let (mut batches, _told) = waiting(&[MOST_BYTES + 1, 1]);
         assert_eq!((take_together(&mut batches).len(), batches.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_call_that_was_begun_for_large_batches_ends_where_small_ones_wait() {
+        for (calls, bytes, goes) in [(CALLS + 1, LARGE - 1, 0), (CALLS, LARGE - 1, 1), (CALLS_WITH_LARGE, LARGE, 1)] {
+            let (batches, _told) = waiting(&[bytes]);
+            let pushes = Pushes::new(1);
+            *pushes.lock(0) = Waiting { batches, calls };
+            let mut call = Call { pushes: pushes.clone(), partition: 0, counts: true };
+            assert_eq!(call.next().len(), goes, "{calls} calls, {bytes} bytes");
+            let left = pushes.lock(0);
+            assert_eq!((left.calls, left.batches.len()), if goes == 0 { (calls - 1, 1) } else { (calls, 0) });
+        }
     }
 }
