@@ -146,6 +146,8 @@ impl Sandbox {
         let process = {
             let mut state = self.state.lock().expect("no panic while held");
             state.start = Start::default();
+            // What it asked for just before is not heard any more: it would count as the start of the next.
+            state.generation += 1;
             state.process.take()
         };
         process.is_some_and(|mut process| process.start_kill().is_ok())
