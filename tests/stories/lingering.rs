@@ -8,6 +8,7 @@ use shared::queue::TakeBudget;
 use crate::harness::{Caller, NEVER_DRAINS, SOON, Wire, World, eventually, numbered, plain, story_with};
 
 const LINGER: Duration = Duration::from_secs(3);
+/// What is looked at is how long something has waited: nothing but time can be waited for.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Redis tells time in whole milliseconds here.
 const CLOCK: Duration = Duration::from_millis(2);

@@ -108,18 +108,18 @@ impl Drained {
 
 /// Drains for as long as the process lives: woken by the bell, then after the linger, until nothing is left.
 pub async fn serve(app: &App, mut until: Until) {
-    let mut waited = None;
+    let mut rest = None;
     while !until.is_over() {
-        if waited.is_none() {
+        if rest.is_none() {
             let mut told = until.told.clone();
             tokio::select! {
                 () = app.bell.wait(LOOK_EVERY) => {}
                 _ = told.wait_for(|told| *told) => return,
             }
         }
-        until.pause(rest_of(app.linger, waited.unwrap_or_default())).await;
-        waited = match drain_and_leave(app, &until).await {
-            Ok((_, waited)) => waited,
+        until.pause(rest.unwrap_or(app.linger)).await;
+        rest = match drain_and_leave(app, &until).await {
+            Ok((_, rest)) => rest,
             Err(error) => {
                 tracing::error!(cause = chain(&error), "draining failed; it goes on");
                 until.pause(BACK_OFF.1).await;
@@ -135,25 +135,21 @@ pub async fn serve(app: &App, mut until: Until) {
 /// # Errors
 /// Weather that did not pass: what was taken stays in the queue.
 pub async fn drain_queue(app: &App, until: &Until) -> Result<Drained> {
-    let (drained, waited) = drain_and_leave(app, until).await?;
-    if let Some(waited) = waited {
-        app.bell.ring(rest_of(app.linger, waited)).await?;
+    let (drained, rest) = drain_and_leave(app, until).await?;
+    if let Some(rest) = rest {
+        app.bell.ring(rest).await?;
     }
     Ok(drained)
 }
 
-/// Answers also how long the oldest of what has come in meanwhile has waited, if something has.
+/// Answers also, where something has come in meanwhile, what is left of its linger: going on at once would store steady traffic in ever
+/// smaller pieces, and a whole linger more would let it wait while the engines are idle.
 async fn drain_and_leave(app: &App, until: &Until) -> Result<(Drained, Option<Duration>)> {
     let drained = drain_burst(app, until).await?;
     let waited = app.queue.leave().await?;
-    // Where nothing could be taken, waiting for nothing would be to try again at once and for ever.
-    Ok((drained, if drained.entries == 0 { waited.map(|_| Duration::ZERO) } else { waited }))
-}
-
-/// How long something waits that has waited already: going on at once would store steady traffic in ever smaller pieces, and a whole linger
-/// more would let it wait while the engines are idle.
-fn rest_of(linger: Duration, waited: Duration) -> Duration {
-    linger.saturating_sub(waited)
+    // Where nothing could be taken, to try again at once would be to do so for ever.
+    let rest = waited.map(|waited| if drained.entries == 0 { app.linger } else { app.linger.saturating_sub(waited) });
+    Ok((drained, rest))
 }
 
 /// Takes while there is something to take, a few drains side by side.
